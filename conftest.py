@@ -1,0 +1,40 @@
+"""How the test suite runs: on loaded machines, side by side, without silent gaps where that is asked for."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+if os.environ.get("CI") != "true":  # hypothesis has a profile of its own for CI
+    settings.register_profile("standfast", deadline=None)
+    settings.load_profile("standfast")
+
+
+def must_run_all() -> bool:
+    """Whether a skipped test fails the run; `./run test` asks for it under CI=true."""
+    return os.environ.get("STANDFAST_REQUIRE_ALL") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that start daemons together: one after the other, however many processes run the suite."""
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
+def _count_skipped(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return len(reporter.stats.get("skipped", ())) if reporter and must_run_all() else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a test was skipped and none may be."""
+    if _count_skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say why the run failed although no test did."""
+    if skipped := _count_skipped(config):
+        terminalreporter.write_line(f"STANDFAST_REQUIRE_ALL=1: {skipped} skipped, and none may be", red=True)
