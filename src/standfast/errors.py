@@ -13,6 +13,10 @@ class ConfError(StandfastError):
     """A cluster.conf that cannot be used; mend the file."""
 
 
+class AgentError(StandfastError):
+    """A resource agent whose meta-data cannot be used; mend or remove the agent."""
+
+
 class RefusedError(StandfastError):
     """The cluster or its engine does not admit this node; mend what the text names, then start again."""
 

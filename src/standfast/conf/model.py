@@ -115,6 +115,7 @@ class ResourceManager(Struct, frozen=True, kw_only=True):
 
     domains: tuple[FailoverDomain, ...] = ()
     resources: tuple[ResourceElement, ...] = ()
+    resource_defaults: tuple[ResourceElement, ...] = ()
     services: tuple[Service, ...] = ()
     status_poll_interval_s: int = 10
     status_child_max: int | None = None
@@ -131,4 +132,5 @@ class Cluster(Struct, frozen=True, kw_only=True):
     expected_votes: int | None = None  # None: the sum of all votes
     fence_daemon: FenceDaemon = FenceDaemon()
     token_ms: int = 10_000
+    cluster_id: int | None = None  # None: derived from the name
     rm: ResourceManager = ResourceManager()
