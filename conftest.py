@@ -15,6 +15,7 @@ def must_run_all() -> bool:
     return os.environ.get("STANDFAST_REQUIRE_ALL") == "1"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that start daemons together: one after the other, however many processes run the suite."""
     for item in items:
