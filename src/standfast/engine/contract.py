@@ -5,47 +5,18 @@ Source: design section 2 and 5; cpg_overview(3).
 """
 
 from collections.abc import AsyncIterator
-from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
+from standfast.errors import EngineError
+from standfast.membership.view import Departure as Departure
+from standfast.membership.view import DepartureReason as DepartureReason
+from standfast.membership.view import View as View
 from standfast.membership.votes import VoteTable
 from standfast.terms import NodeId
 
 MESSAGE_BYTES_MAX = 1024 * 1024  # longest payload of one message
-
-
-class DepartureReason(StrEnum):
-    """Why a member is not in the new view, as far as the engine can tell."""
-
-    LEAVE = "leave"  # its daemon said goodbye
-    PROCESS_DOWN = "process down"  # its daemon ended or broke off, the machine is still there
-    NODE_DOWN = "node down"  # the machine does not answer
-
-
-class Departure(Struct, frozen=True):
-    """A node that was in this node's previous view and is not in this one."""
-
-    nodeid: NodeId
-    reason: DepartureReason
-
-
-class View(Struct, frozen=True, tag=True, kw_only=True):
-    """The daemons that hear each other from this point of the order on.
-
-    `view_id` is the same on all members, grows on each node, and is never used twice in the life of an engine.
-    `members` and `hosts` are sorted; `hosts` are the nodes whose machine the engine reaches (a superset of members:
-    a machine stays while its daemon restarts). A change of `hosts` alone makes a new view too. `joined` and `left`
-    compare with this node's own previous view. A node that was cut off or frozen gets, when it is reached again, one view whose `joined`
-    holds all others.
-    """
-
-    view_id: int
-    members: tuple[NodeId, ...]
-    joined: tuple[NodeId, ...]
-    left: tuple[Departure, ...]
-    hosts: tuple[NodeId, ...]
 
 
 class Message(Struct, frozen=True, tag=True):
@@ -69,6 +40,15 @@ class Notice(Struct, frozen=True, tag=True):
 
 
 EngineEvent = View | Message | Quorum | Notice
+
+
+def too_long(name: str, length: int) -> EngineError:
+    """Return the error for a payload of that many bytes, more than MESSAGE_BYTES_MAX."""
+    return EngineError(
+        f"{name}: a message of {length} bytes is longer than the {MESSAGE_BYTES_MAX} that the engine takes; "
+        f"send less at a time",
+        code="message-too-long",
+    )
 
 
 class Engine(Protocol):
@@ -102,5 +82,3 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Break off without goodbye and free everything."""
         ...
-
-

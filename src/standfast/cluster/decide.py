@@ -1,0 +1,191 @@
+"""`decide`: all policy, as proposals of the coordinator for the state and the cluster time that it sees.
+
+Pure. Source: design sections 1 to 3.
+"""
+
+from msgspec import Struct
+
+from standfast.cluster.entry import (
+    ActivateConfig,
+    BeginEpoch,
+    BeginLeave,
+    DeclareVictim,
+    Evict,
+    FinishRollout,
+    Hello,
+    Joiner,
+    Override,
+    Proposal,
+    Refuse,
+    RejectConfig,
+    Tick,
+)
+from standfast.cluster.state import (
+    PROTOCOL_VERSION_MIN,
+    ClusterState,
+    ConfigRequest,
+    LeaveRequest,
+    MemberStatus,
+    OverrideRequest,
+)
+from standfast.fencing import domain as fencing
+from standfast.services import policy
+from standfast.services.placement import Neighbourhood
+from standfast.services.proposal import ServiceRequest
+from standfast.terms import NodeId
+
+
+class Outlook(Struct, frozen=True, kw_only=True):
+    """What the coordinator sees of the view: who is there, who is synced, and what the others said of themselves."""
+
+    view_id: int
+    members: tuple[NodeId, ...]
+    hosts: tuple[NodeId, ...]
+    synced: tuple[NodeId, ...]
+    hellos: tuple[Hello, ...]
+
+
+def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tuple[Proposal, ...]:
+    """Return what is to happen next; nothing while all is as it should be. `now_ms` is cluster time."""
+    if state.begun_view != outlook.view_id:
+        return (BeginEpoch(synced=outlook.synced, hosts=outlook.hosts, because=f"view {outlook.view_id}"),)
+    proposals: list[Proposal] = [
+        *_daemons_that_stay_away(state, now_ms),
+        *_newcomers(state, outlook),
+        *fencing.decide(state.fence, state.config.nodes, me, now_ms),
+        *_cluster_requests(state),
+        *_rollout(state),
+        *policy.decide(situation(state, now_ms)),
+    ]
+    if not proposals and fencing.needs_stamp(state.fence):
+        proposals.append(Tick(because="a fencing failed; the pause before the next attempt begins"))
+    return tuple(proposals)
+
+
+def joiners(state: ClusterState, outlook: Outlook) -> tuple[Joiner, ...]:
+    """Return the nodes that are to get a snapshot: those that said Hello, are not synced, and may come in."""
+    return tuple(
+        Joiner(nodeid=h.nodeid, incarnation=h.incarnation, boot_id=h.boot_id, protocol=h.protocol)
+        for h in _unsynced(outlook)
+        if h.lineage is None and not h.restarting and refusal(state, h) is None and not _must_restart(state, h)
+    )
+
+
+def refusal(state: ClusterState, hello: Hello) -> str | None:
+    """Return why a node is not let in, as a sentence, None where it may come in."""
+    node = state.node(hello.nodeid)
+    if node is None:
+        return f'node "{hello.name}" with id {hello.nodeid} is not in cluster.conf version {state.config.config_version}'
+    if node.name != hello.name:
+        return f'node id {hello.nodeid} is "{node.name}" in cluster.conf, not "{hello.name}"'
+    if hello.protocol < PROTOCOL_VERSION_MIN or hello.protocol_min > state.protocol:
+        return (
+            f"it speaks protocol versions {hello.protocol_min} to {hello.protocol}, "
+            f"the cluster speaks version {state.protocol}"
+        )
+    return None
+
+
+def next_deadline_ms(state: ClusterState) -> int | None:
+    """Return the cluster time at which `decide` may have something new although nothing happens; None: never."""
+    deadlines = [
+        fencing.next_deadline_ms(state.fence),
+        policy.next_deadline_ms(state.services),
+        *(m.away_until_ms for m in state.members if m.status is MemberStatus.AWAY),
+    ]
+    return min((d for d in deadlines if d is not None), default=None)
+
+
+def situation(state: ClusterState, now_ms: int) -> policy.Situation:
+    """Return what service policy looks at."""
+    online = tuple(
+        m.nodeid
+        for m in state.members
+        if m.status is MemberStatus.ONLINE and state.fence.victim(m.nodeid) is None
+    )
+    around = Neighbourhood(
+        online=online,
+        names={n.nodeid: n.name for n in state.config.nodes},
+        domains={d.name: d for d in state.config.rm.domains},
+        services={s.name: s for s in state.config.rm.services},
+        records=state.services,
+    )
+    configured = {n.nodeid for n in state.config.nodes}
+    return policy.Situation(
+        around=around,
+        requests=tuple(r for r in state.requests if isinstance(r, ServiceRequest)),
+        victims=frozenset(v.nodeid for v in state.fence.victims),
+        leaving=frozenset(m.nodeid for m in state.members if m.leaving or m.nodeid not in configured),
+        now_ms=now_ms,
+    )
+
+
+def _daemons_that_stay_away(state: ClusterState, now_ms: int) -> tuple[DeclareVictim, ...]:
+    return tuple(
+        DeclareVictim(
+            nodeid=m.nodeid, incarnation=m.incarnation, because="its daemon did not come back in time"
+        )
+        for m in state.members
+        if m.status is MemberStatus.AWAY and m.away_until_ms is not None and m.away_until_ms <= now_ms
+    )
+
+
+def _newcomers(state: ClusterState, outlook: Outlook) -> tuple[Refuse | Evict, ...]:
+    proposals: list[Refuse | Evict] = []
+    for hello in _unsynced(outlook):
+        reason = refusal(state, hello)
+        if reason is not None:
+            proposals.append(Refuse(nodeid=hello.nodeid, incarnation=hello.incarnation, because=reason))
+        elif _must_restart(state, hello):
+            victim = state.fence.victim(hello.nodeid)
+            if victim is not None and not victim.evicted:
+                because = "it was declared a victim and came back without a restart"
+                proposals.append(Evict(nodeid=hello.nodeid, incarnation=hello.incarnation, because=because))
+    return tuple(proposals)
+
+
+def _must_restart(state: ClusterState, hello: Hello) -> bool:
+    victim = state.fence.victim(hello.nodeid)
+    return victim is not None and victim.incarnation == hello.incarnation
+
+
+def _unsynced(outlook: Outlook) -> tuple[Hello, ...]:
+    return tuple(h for h in outlook.hellos if h.nodeid not in outlook.synced and h.nodeid in outlook.members)
+
+
+def _cluster_requests(state: ClusterState) -> tuple[Proposal, ...]:
+    """The first pending request of each kind that is about the cluster as a whole."""
+    proposals: list[Proposal] = []
+    configs = [r for r in state.requests if isinstance(r, ConfigRequest)]
+    if configs and state.rollout is None:
+        proposals.append(_config(state, configs[0]))
+    for request in state.requests:
+        if isinstance(request, LeaveRequest):
+            because = "an operator asked it to leave"
+            proposals.append(BeginLeave(request=request.id, nodeid=request.asked_by, because=because))
+        elif isinstance(request, OverrideRequest):
+            because = "an operator declared its node powered off"
+            proposals.append(Override(request=request.id, victim=request.victim, because=because))
+    return tuple(proposals)
+
+
+def _config(state: ClusterState, request: ConfigRequest) -> Proposal:
+    proposed, current = request.cluster.config_version, state.config.config_version
+    if request.cluster.name != state.config.name:
+        text = f'cluster name "{request.cluster.name}" differs from running cluster "{state.config.name}"'
+        return RejectConfig(request=request.id, reason="other-name", because=text)
+    if proposed <= current:
+        text = f"version {proposed} is not newer than version {current}"
+        return RejectConfig(request=request.id, reason="lost-race", because=text)
+    return ActivateConfig(request=request.id, because=f"an operator proposed version {proposed}")
+
+
+def _rollout(state: ClusterState) -> tuple[FinishRollout, ...]:
+    rollout = state.rollout
+    if rollout is None:
+        return ()
+    failed = {nodeid for nodeid, _ in rollout.failures}
+    if any(nodeid not in failed for nodeid in rollout.waiting):
+        return ()
+    failures = tuple((n, text) for n, text in rollout.failures if n in rollout.waiting)
+    return (FinishRollout(version=rollout.version, failed=failures, because="every member has answered"),)
