@@ -67,7 +67,10 @@ def joiners(state: ClusterState, outlook: Outlook) -> tuple[Joiner, ...]:
     return tuple(
         Joiner(nodeid=h.nodeid, incarnation=h.incarnation, boot_id=h.boot_id, protocol=h.protocol)
         for h in _unsynced(outlook)
-        if h.lineage is None and not h.restarting and refusal(state, h) is None and not _must_restart(state, h)
+        if h.lineage is None
+        and not h.restarting
+        and refusal(state, h) is None
+        and not _must_restart(state, h)
     )
 
 

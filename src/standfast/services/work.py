@@ -34,6 +34,7 @@ class ServiceWork(Struct, frozen=True, kw_only=True):
     generation: int = -1
     failure: str | None = None
     text: str = ""
+    given_up: bool = False  # its agents are being ended
 
 
 class StartService(Struct, frozen=True, tag=True, kw_only=True):
@@ -52,7 +53,7 @@ class StopService(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class GiveUpWork(Struct, frozen=True, tag=True, kw_only=True):
-    """Task: end the agents that are at work for the service; it counts as unclean then."""
+    """Task: end the agents that are at work for the service, and report the end of the work."""
 
     service: ServiceName
 
@@ -97,7 +98,7 @@ def _want_start(
         case Phase.RUNNING:
             return Ran(service=record.name, generation=generation, start=True, ok=True)
         case Phase.STARTING:
-            return None if work.generation == generation else GiveUpWork(service=record.name)
+            return None if work.generation == generation else _give_up(work)
         case Phase.STOPPING:
             return None
         case Phase.STOPPED if work.generation == generation:
@@ -118,7 +119,7 @@ def _want_running(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Ser
                 service=record.name, generation=record.generation, text=work.text or "it does not run"
             )
         case Phase.STARTING:
-            return GiveUpWork(service=record.name)
+            return _give_up(work)
         case Phase.UNCLEAN | Phase.BROKEN:
             return Failed(
                 service=record.name, generation=record.generation, text=work.text or "it is unclean"
@@ -137,7 +138,7 @@ def _want_stop(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Servic
         case Phase.BROKEN if work.generation == generation:
             return Ran(service=record.name, generation=generation, start=False, ok=False, text=work.text)
         case Phase.STARTING:
-            return GiveUpWork(service=record.name)
+            return _give_up(work)
         case Phase.STOPPING:
             return None
         case Phase.RUNNING | Phase.UNCLEAN | Phase.BROKEN:
@@ -159,6 +160,10 @@ def _stop_if_needed(work: ServiceWork, generation: int, because: str) -> Service
         case Phase.STOPPED | Phase.STOPPING | Phase.BROKEN:
             return None
         case Phase.STARTING:
-            return GiveUpWork(service=work.name)
+            return _give_up(work)
         case Phase.RUNNING | Phase.UNCLEAN:
             return StopService(service=work.name, generation=generation, because=because)
+
+
+def _give_up(work: ServiceWork) -> GiveUpWork | None:
+    return None if work.given_up else GiveUpWork(service=work.name)

@@ -1,0 +1,152 @@
+"""`reconcile`: compare what the state wants of this node with what is done here; return what to begin, end and report.
+
+Pure and level-triggered: asked again with the same facts it says the same. Source: design section 1.
+"""
+
+from msgspec import Struct
+
+from standfast.cluster.effect import TakeInventory, Task, WriteConfig
+from standfast.cluster.entry import (
+    ConfigWritten,
+    Entry,
+    Fact,
+    FenceResult,
+    Inventory,
+    Observation,
+    Request,
+    Vacant,
+)
+from standfast.cluster.labour import Labour, is_idle
+from standfast.cluster.session import Identity
+from standfast.cluster.state import ClusterState, Member, MemberStatus
+from standfast.fencing import domain as fencing
+from standfast.services.proposal import Cleared, Failed, Gone, Ran
+from standfast.services.work import (
+    GiveUpWork,
+    Phase,
+    StartService,
+    StopService,
+    needs_care,
+    reconcile_service,
+)
+
+
+class Permission(Struct, frozen=True, kw_only=True):
+    """What a node may do: `begun` says that the state is that of the current view, `may_act` that it may start things."""
+
+    begun: bool
+    may_act: bool
+    must_stop: str
+    evicted: bool
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is to be begun, and the entries that should be on their way."""
+
+    tasks: tuple[Task, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    restart: bool = False
+    leave: bool = False
+
+
+def reconcile(state: ClusterState | None, me: Identity, labour: Labour, allowed: Permission) -> Wanted:
+    """Return what this node should do now."""
+    if allowed.must_stop:
+        return _stop_everything(me, labour, allowed)
+    if state is None or not allowed.begun:
+        return Wanted()
+    member = state.member(me.nodeid)
+    if member is None or member.incarnation != me.incarnation:
+        return Wanted()
+    requests = _requests(state, labour)
+    if member.status is MemberStatus.SYNCED:
+        return _introduce(me, labour, requests)
+    return _take_part(state, member, me, labour, allowed, requests)
+
+
+def _stop_everything(me: Identity, labour: Labour, allowed: Permission) -> Wanted:
+    tasks: list[Task] = []
+    for work in labour.services:
+        task = reconcile_service(None, work, me.nodeid, may_start=False, must_stop=allowed.must_stop)
+        if isinstance(task, StartService | StopService | GiveUpWork):
+            tasks.append(task)
+    tasks.extend(
+        fencing.CancelAttempt(nodeid=n, generation=g, number=k) for n, g, k in (a.id for a in labour.attempts)
+    )
+    if not labour.inventory_taken:
+        if not labour.inventory_asked:
+            tasks.append(TakeInventory())
+        return Wanted(tasks=tuple(tasks))
+    return Wanted(tasks=tuple(tasks), restart=allowed.evicted and not tasks and is_idle(labour))
+
+
+def _introduce(me: Identity, labour: Labour, requests: tuple[Entry, ...]) -> Wanted:
+    if not labour.inventory_taken:
+        return Wanted(tasks=() if labour.inventory_asked else (TakeInventory(),), entries=requests)
+    running = tuple(w.name for w in labour.services if needs_care(w) and w.phase is not Phase.BROKEN)
+    broken = tuple(w.name for w in labour.services if w.phase is Phase.BROKEN)
+    inventory = Inventory(incarnation=me.incarnation, running=running, broken=broken)
+    return Wanted(entries=(*requests, inventory))
+
+
+def _take_part(  # noqa: PLR0917
+    state: ClusterState,
+    member: Member,
+    me: Identity,
+    labour: Labour,
+    allowed: Permission,
+    requests: tuple[Entry, ...],
+) -> Wanted:
+    tasks: list[Task] = []
+    facts: list[Fact] = []
+    names = sorted({r.name for r in state.services} | {w.name for w in labour.services})
+    for name in names:
+        wanted = reconcile_service(
+            state.service(name), labour.service(name), me.nodeid, may_start=allowed.may_act, must_stop=""
+        )
+        match wanted:
+            case StartService() | StopService() | GiveUpWork():
+                tasks.append(wanted)
+            case Ran() | Failed() | Gone() | Cleared():
+                facts.append(wanted)
+            case None:
+                pass
+    tasks.extend(_attempts(state, me, labour, allowed))
+    facts.extend(
+        FenceResult(victim=a.id[0], generation=a.id[1], number=a.id[2], fenced=a.fenced, text=a.text)
+        for a in labour.attempts
+        if a.fenced is not None
+    )
+    if (
+        state.config.config_version != labour.disk_version
+        and labour.writing is None
+        and labour.write_again_ms is None
+    ):
+        tasks.append(WriteConfig(version=state.config.config_version, document=state.document))
+    if state.rollout is not None and me.nodeid in state.rollout.waiting:
+        if labour.disk_version == state.rollout.version:
+            facts.append(ConfigWritten(version=state.rollout.version, ok=True))
+        elif labour.write_failure:
+            facts.append(ConfigWritten(version=state.rollout.version, ok=False, text=labour.write_failure))
+    leave = False
+    if member.leaving and not tasks and not any(needs_care(w) for w in labour.services):
+        if any(me.nodeid in record.may_run_on for record in state.services):
+            facts.append(Vacant())
+        else:
+            leave = True
+    entries = (*requests, *(Observation(incarnation=me.incarnation, fact=fact) for fact in facts))
+    return Wanted(tasks=tuple(tasks), entries=entries, leave=leave)
+
+
+def _attempts(state: ClusterState, me: Identity, labour: Labour, allowed: Permission) -> tuple[Task, ...]:
+    known = frozenset(a.id for a in labour.attempts)
+    wanted = fencing.reconcile(state.fence, me.nodeid, known)
+    return tuple(t for t in wanted if allowed.may_act or isinstance(t, fencing.CancelAttempt))
+
+
+def _requests(state: ClusterState, labour: Labour) -> tuple[Entry, ...]:
+    """The operators' requests of this node that the log does not know yet."""
+    known = {r.id for r in state.requests} | {o.request for o in state.outcomes}
+    if state.rollout is not None:
+        known.add(state.rollout.request)
+    return tuple(Request(view_id=state.begun_view, request=r) for r in labour.asked if r.id not in known)
