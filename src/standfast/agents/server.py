@@ -20,8 +20,9 @@ from typing import NoReturn, TextIO, cast
 
 from msgspec import DecodeError, Struct
 
-from standfast.agents import ip, script, service
+from standfast.agents import fence_lab, fence_manual, ip, script, service
 from standfast.agents.contract import Exit, Main, say, shielded
+from standfast.agents.fence_api import FenceMain, Streams
 from standfast.wire.agents import (
     DESCRIPTORS,
     PACKET_BYTES_MAX,
@@ -37,6 +38,7 @@ from standfast.wire.agents import (
 )
 
 _RESOURCE_AGENTS: dict[str, Main] = {"ip": ip.main, "script": script.main, "service": service.main}
+_FENCE_AGENTS: dict[str, FenceMain] = {"fence_lab": fence_lab.main, "fence_manual": fence_manual.main}
 _KEPT_SIGNALS = {
     signal.SIGKILL,
     signal.SIGSTOP,
@@ -200,6 +202,10 @@ def _agent_call(request: RunAgent) -> Callable[[], int] | None:
     main = _RESOURCE_AGENTS.get(request.agent)
     if main is not None:
         return lambda: main(request.operation, dict(request.environment), sys.stdout)
+    fence = _FENCE_AGENTS.get(request.agent)
+    if fence is not None:
+        argv = ("-o", request.operation) if request.operation else ()
+        return lambda: fence(argv, Streams(sys.stdin, sys.stdout, sys.stderr))
     return None
 
 

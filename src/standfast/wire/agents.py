@@ -27,10 +27,12 @@ RUNS_MAX = 512  # agents at the same time; more are refused
 class RunAgent(Struct, frozen=True, kw_only=True, tag=True):
     """Run one of SERVED_AGENTS. `id` is the daemon's own, not that of a run that has not ended yet.
 
-    `operation` is the only argument, "" for none (fence agents read standard input). `pid_file`, where given, is an
-    absolute path: before the agent begins, its process writes `PID START\\n` there (START as in field 22 of
-    /proc/PID/stat, so that another process with the same pid is not taken for it), and the server removes the file
-    when the agent has ended. A daemon that starts anew thus finds what a killed one left running.
+    `operation` is a resource agent's only argument. For a fence agent it is "", which makes it read `key=value` lines
+    from its standard input, or an action that needs no other option, such as metadata.
+
+    `pid_file`, where given, is an absolute path: before the agent begins, its process writes `PID START\\n` there
+    (START as in field 22 of /proc/PID/stat, so that another process with the same pid is not taken for it), and the
+    server removes the file when the agent has ended. A daemon that starts anew thus finds what a killed one left.
     """
 
     id: int
