@@ -28,7 +28,7 @@ def parse(name: str, data: bytes) -> Document:
     """
     document = read(data)
     if isinstance(document, Finding):
-        raise ConfError(render_finding(name, document), code=document.code)
+        raise ConfError(render_finding(name, document), code="conf-unreadable")
     return document
 
 
