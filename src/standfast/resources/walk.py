@@ -24,10 +24,10 @@ from standfast.resources.resource import ResourceKey, ResourceNode, resources_be
 
 
 class RunAgent(Struct, frozen=True, tag=True, kw_only=True):
-    """Effect: run the agent `type` for the resource at `key`. `timeout_s` of None: it may take for ever."""
+    """Effect: run the agent of the type `agent` for the resource at `key`. `timeout_s` of None: it may take for ever."""
 
     key: ResourceKey
-    type: str
+    agent: str
     name: str
     operation: AgentOperation
     depth: int = 0
@@ -102,8 +102,10 @@ class Walk(Struct, frozen=True, kw_only=True):
 
     @property
     def maybe_started(self) -> tuple[ResourceKey, ...]:
-        """What may be started here if the walk is given up now: a call under way counts."""
-        return self.started if self.running is None else _with_key(self.started, self.running.key)
+        """What may be started here if the walk is given up now: a start under way counts."""
+        if self.running is None or self.running.operation is not AgentOperation.START:
+            return self.started
+        return _with_key(self.started, self.running.key)
 
 
 Stepped = tuple[Walk, tuple[Effect, ...]]
@@ -148,7 +150,7 @@ def step_of(node: ResourceNode, operation: AgentOperation, depth: int = 0) -> St
     """Return the step that asks the resource's agent for the operation."""
     call = RunAgent(
         key=node.key,
-        type=node.type,
+        agent=node.type,
         name=node.name,
         operation=operation,
         depth=depth,
@@ -228,7 +230,7 @@ def _with_key(keys: tuple[ResourceKey, ...], key: ResourceKey) -> tuple[Resource
 def _failure(call: RunAgent, event: AgentExited) -> Failure:
     text = describe_exit(
         call.operation,
-        call.type,
+        call.agent,
         call.name,
         event.exit_code,
         timed_out_after_s=call.timeout_s if event.timed_out else None,

@@ -84,9 +84,10 @@ VM = AgentMetadata(
 )
 APACHE = AgentMetadata(type="apache", parameters=(_NAME,), actions=_START_STOP)
 MYSQL = AgentMetadata(type="mysql", parameters=(_NAME,), actions=_START_STOP)
+PROBE = AgentMetadata(type="probe", parameters=(_NAME,), actions=(Action(name="status", interval_s=30),))
 
 STOCK: Agents = agents_by_type(
-    (SERVICE, IP, SCRIPT, FS, CLUSTERFS, NFSEXPORT, NFSCLIENT, LVM, VM, APACHE, MYSQL)
+    (SERVICE, IP, SCRIPT, FS, CLUSTERFS, NFSEXPORT, NFSCLIENT, LVM, VM, APACHE, MYSQL, PROBE)
 )
 
 
