@@ -220,10 +220,6 @@ def _become_agent(request: RunAgent, call: Callable[[], int], descriptors: list[
         for target, descriptor in enumerate(descriptors):
             os.dup2(descriptor, target)
         os.closerange(DESCRIPTORS, os.sysconf("SC_OPEN_MAX"))
-        os.chdir("/")
-        os.umask(0o022)
-        os.environ.clear()
-        os.environ.update(request.environment)
         sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
         status = shielded(lambda: _run(request, call))
         for stream in (sys.stdout, sys.stderr):
@@ -234,6 +230,10 @@ def _become_agent(request: RunAgent, call: Callable[[], int], descriptors: list[
 
 
 def _run(request: RunAgent, call: Callable[[], int]) -> int:
+    os.chdir("/")
+    os.umask(0o022)
+    os.environ.clear()
+    os.environ.update(request.environment)
     if request.pid_file:
         try:
             _write_pid_file(Path(request.pid_file))
