@@ -6,7 +6,6 @@ Source: spec resources, sections 4 and 5.2.
 """
 
 from enum import StrEnum
-from typing import assert_never
 
 from msgspec import Struct, structs
 
@@ -168,16 +167,11 @@ def step(walk: Walk, event: AgentExited) -> Stepped:
     ok = has_succeeded(call.operation, exit_code, started=call.key in walk.started)
     if exit_code != 0:
         walk = structs.replace(walk, failures=(*walk.failures, _failure(call, event)))
-    match walk.purpose:
-        case Purpose.START | Purpose.STOP:
-            walk = structs.replace(
-                walk, started=_started_after(walk.started, call, exit_code, ok=ok), ok=walk.ok and ok
-            )
-            return _advance(walk) if ok or walk.purpose is Purpose.STOP else _finish(walk)
-        case Purpose.STATUS:
-            return _advance(walk) if ok else _after_failed_check(walk, call, event.at_ms)
-        case _:
-            assert_never(walk.purpose)
+    if walk.purpose is Purpose.STATUS:
+        return _advance(walk) if ok else _after_failed_check(walk, call, event.at_ms)
+    started = _started_after(walk.started, call, exit_code, ok=ok)
+    walk = structs.replace(walk, started=started, ok=walk.ok and ok)
+    return _advance(walk) if ok or walk.purpose is Purpose.STOP else _finish(walk)
 
 
 def _after_failed_check(walk: Walk, call: RunAgent, now_ms: int) -> Stepped:
