@@ -82,7 +82,8 @@ def parse_address(text: str, family: str) -> tuple[Address, int | None]:
             Exit.ARGUMENT,
             f'address "{text}" is not of family "{family}"; remove family or write {family_of(address)}',
         )
-    if address.is_unspecified or address.is_multicast or text.startswith("::1/") or text == "::1":
+    is_own = isinstance(address, IPv6Address) and (address.is_loopback or "%" in text)
+    if address.is_unspecified or address.is_multicast or is_own:
         raise OperationError(Exit.ARGUMENT, f'address "{text}" cannot be moved between nodes; choose another')
     return address, whole.network.prefixlen if "/" in text else None
 

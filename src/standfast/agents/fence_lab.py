@@ -72,7 +72,7 @@ class LabPower:
     def _ask(self, action: str, plug: str) -> str:
         """Send one request and return what follows `ok`."""
         if any(character.isspace() for character in plug):
-            raise FenceError(f"plug '{plug!r}' is no node name")
+            raise FenceError(f"plug {plug!r} is no node name")
         try:
             answer = self._exchange(f"{action} {plug}".strip() + "\n")
         except TimeoutError:
