@@ -10,9 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from standfast.errors import EngineError
-from standfast.membership.view import Departure as Departure
-from standfast.membership.view import DepartureReason as DepartureReason
-from standfast.membership.view import View as View
+from standfast.membership.view import View
 from standfast.membership.votes import VoteTable
 from standfast.terms import NodeId
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from standfast.engine.contract import EngineEvent, Message, Notice, Quorum, View
+from standfast.engine.contract import EngineEvent, Message, Notice, Quorum
 from standfast.engine.pipe import Pipe
 from standfast.membership.quorum import Ballot, Configured, Present, step
+from standfast.membership.view import View
 from standfast.membership.votes import VoteTable
 from standfast.terms import NodeId
 

@@ -11,18 +11,17 @@ from typing import TypeVar
 
 from standfast.engine.contract import (
     MESSAGE_BYTES_MAX,
-    DepartureReason,
     EngineEvent,
     Message,
     Notice,
     Quorum,
-    View,
     too_long,
 )
 from standfast.engine.pipe import Pipe
 from standfast.engine.seat import Group, Seat, Sent
 from standfast.engine.topology import Pair, Topology, components, in_use, pair_of
 from standfast.errors import EngineError, RefusedError
+from standfast.membership.view import DepartureReason, View
 from standfast.membership.votes import VoteTable
 from standfast.terms import NodeId
 

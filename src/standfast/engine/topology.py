@@ -5,8 +5,8 @@ Pure, shared by the local and the simulated engine. Source: design section 5; en
 
 from collections.abc import Collection, Iterable
 
-from standfast.engine.contract import Departure, DepartureReason, View
 from standfast.errors import RefusedError
+from standfast.membership.view import Departure, DepartureReason, View
 from standfast.terms import NodeId
 
 Pair = tuple[NodeId, NodeId]
