@@ -41,7 +41,11 @@ class Connection(asyncio.Protocol):
                     case frames.Ping(number):
                         self.write(frames.Pong(number))
                     case frames.Refusal(text, code):
-                        self._refusal = RefusedError(
+                        self._refusal = RefusedError(text, code=code)
+                    case _:
+                        self._received(frame)
+        except frames.FrameError as failure:
+            self._refusal = RefusedError(
                 f"{self._socket_path}: what answers is not a sequencer of this version ({failure}); "
                 f"restart the sequencer",
                 code="engine-version",

@@ -74,9 +74,7 @@ class Exchange:
                 if self._flow.push(member, payload):
                     self._order()
                 else:
-                    self.refuse(
-                        link, f"node id {member} sends more than the engine takes; restart its daemon"
-                    )
+                    self.refuse(link, _flooded(member))
             case frames.Taken(cost) if member is not None:
                 self._flow.take(member, cost)
                 if member in self._stuck and self._flow.has_room(member):
@@ -98,12 +96,12 @@ class Exchange:
             case frames.Cut() | frames.Heal() | frames.HealAll() | frames.Delay() | frames.Show():
                 self._administer(link, frame)
             case _:
-                self.refuse(link, f"unexpected {type(frame).__name__}; use a client of this version")
+                self.refuse(link, _unexpected(type(frame).__name__))
 
-    def refuse(self, link: Link, text: str) -> None:
-        """End a connection with a sentence."""
-        logger.warning("connection.refused", extra={"reason": text})
-        link.outlet.write(frames.encode(frames.Refusal(text)))
+    def refuse(self, link: Link, refusal: RefusedError) -> None:
+        """End a connection and say why."""
+        logger.warning("connection.refused", extra={"reason": str(refusal)})
+        link.outlet.write(frames.encode(frames.Refusal(str(refusal), refusal.code)))
         link.outlet.close()
 
     def end(self, link: Link) -> None:
@@ -149,7 +147,7 @@ class Exchange:
         except RefusedError as refusal:
             for member in self._members.values():
                 member.outlet.write(frames.encode(Notice(f"turned away {refusal}")))
-            self.refuse(link, str(refusal))
+            self.refuse(link, refusal)
             return
         link.nodeid = nodeid
         link.outlet.delay_ms = self._delays.get(nodeid, 0)
@@ -162,9 +160,7 @@ class Exchange:
         if not self._may_be_node(link, nodeid):
             return
         if nodeid in self._machines:
-            self.refuse(
-                link, f"node id {nodeid}: its machine is here already; give each machine its own node id"
-            )
+            self.refuse(link, _machine_in_use(nodeid))
             return
         link.nodeid = nodeid
         self._machines[nodeid] = link
@@ -175,7 +171,7 @@ class Exchange:
     def _may_be_node(self, link: Link, nodeid: NodeId) -> bool:
         if 1 <= nodeid <= NODEID_MAX:
             return True
-        self.refuse(link, f"node id {nodeid} is not between 1 and {NODEID_MAX}; mend nodeid in cluster.conf")
+        self.refuse(link, _no_nodeid(nodeid))
         return False
 
     def _answered(self, link: Link, number: int) -> None:
@@ -246,3 +242,30 @@ class Exchange:
         self._stuck.discard(nodeid)
         self._flow.close(nodeid)
         self._topology.detach(nodeid, reason)
+
+
+def _no_nodeid(nodeid: NodeId) -> RefusedError:
+    return RefusedError(
+        f"node id {nodeid} is not between 1 and {NODEID_MAX}; mend nodeid in cluster.conf",
+        code="engine-nodeid",
+    )
+
+
+def _machine_in_use(nodeid: NodeId) -> RefusedError:
+    return RefusedError(
+        f"node id {nodeid}: its machine is here already; give each machine its own node id",
+        code="nodeid-in-use",
+    )
+
+
+def _flooded(nodeid: NodeId) -> RefusedError:
+    return RefusedError(
+        f"node id {nodeid} sends more than the engine takes; restart its daemon", code="engine-flooded"
+    )
+
+
+def _unexpected(what: str) -> RefusedError:
+    return RefusedError(
+        f"the sequencer does not expect {what}; restart it, so that it has this version",
+        code="engine-version",
+    )

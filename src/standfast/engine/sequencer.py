@@ -20,7 +20,7 @@ from pathlib import Path
 
 from standfast.engine import frames
 from standfast.engine.exchange import Exchange, Link
-from standfast.errors import EngineError
+from standfast.errors import EngineError, RefusedError
 
 TOKEN_MS = 1000  # how long a node may be silent, unless the command line says otherwise
 BACKLOG = 64  # connections that wait to be accepted
@@ -55,7 +55,11 @@ class _Connection(asyncio.Protocol):
                 if self._transport is not None and not self._transport.is_closing():
                     self._exchange.receive(self._link, frame)
         except frames.FrameError as failure:
-            self._exchange.refuse(self._link, f"this is not a client of the sequencer: {failure}")
+            refusal = RefusedError(
+                f"the sequencer does not understand this client ({failure}); restart it, so that it has this version",
+                code="engine-version",
+            )
+            self._exchange.refuse(self._link, refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:  # type: ignore[explicit-override]
         if exc is not None:

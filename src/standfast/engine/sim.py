@@ -47,7 +47,7 @@ class SimPort:
             raise too_long(self._seat.name, len(payload))
         if self._is_leaving or self._seat.is_closed:
             raise EngineError(
-                f"{self._seat.name}: this daemon left the engine; attach again", code="engine-gone"
+                f"{self._seat.name}: this daemon left the engine; attach again", code="engine-left"
             )
         self._seat.send(payload)
 
