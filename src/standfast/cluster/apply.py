@@ -56,6 +56,7 @@ from standfast.services.proposal import (
     Settle,
     Start,
     Stop,
+    Stuck,
 )
 from standfast.services.record import ServiceRecord
 from standfast.terms import NodeId
@@ -107,7 +108,7 @@ def apply_observation(state: ClusterState, observation: Observation, sender: Nod
             return _config_written(state, fact, sender)
         case Vacant():
             return membership.vacated(state, sender, observation.incarnation)
-        case Ran() | Failed() | Gone() | Cleared():
+        case Ran() | Failed() | Gone() | Cleared() | Stuck():
             return _service_fact(state, fact, sender)
         case _:
             assert_never(fact)

@@ -17,7 +17,7 @@ class Lineage(Struct, frozen=True):
 
     epoch: int
     index: int
-    begun_by: NodeId
+    begun_view: int
 
 
 class Hello(Struct, frozen=True, tag=True, kw_only=True):

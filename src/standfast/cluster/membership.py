@@ -111,7 +111,11 @@ def lose(state: ClusterState, member: Member, reason: str) -> ClusterState:
         incarnation=member.incarnation,
         boot_id=member.boot_id,
     )
-    return replace(_without_member(state, member.nodeid), fence=domain)
+    state = replace(_without_member(state, member.nodeid), fence=domain)
+    if state.config.two_node:
+        # In two-node mode the lost half is quorate as well: it may start whatever we could start.
+        state = replace(state, services=tuple(held(s, member.nodeid) for s in state.services))
+    return state
 
 
 def declare_victim(state: ClusterState, decision: DeclareVictim) -> ClusterState:

@@ -20,7 +20,7 @@ from standfast.cluster.labour import Labour, is_idle
 from standfast.cluster.session import Identity
 from standfast.cluster.state import ClusterState, Member, MemberStatus
 from standfast.fencing import domain as fencing
-from standfast.services.proposal import Cleared, Failed, Gone, Ran
+from standfast.services.proposal import Cleared, Failed, Gone, Ran, Stuck
 from standfast.services.work import (
     GiveUpWork,
     Phase,
@@ -107,7 +107,7 @@ def _take_part(  # noqa: PLR0917
         match wanted:
             case StartService() | StopService() | GiveUpWork():
                 tasks.append(wanted)
-            case Ran() | Failed() | Gone() | Cleared():
+            case Ran() | Failed() | Gone() | Cleared() | Stuck():
                 facts.append(wanted)
             case None:
                 pass

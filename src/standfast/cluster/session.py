@@ -141,7 +141,7 @@ def greeting(session: Session) -> Hello:
     """Return this node's Hello for the current view."""
     assert session.view is not None
     me, state = session.me, session.state
-    lineage = None if state is None else Lineage(state.epoch, state.index, state.begun_by)
+    lineage = None if state is None else Lineage(state.epoch, state.index, state.begun_view)
     return Hello(
         view_id=session.view.view_id,
         cluster=me.cluster,
@@ -184,7 +184,7 @@ def on_message(session: Session, sender: NodeId, entry: Entry, local_ms: int) ->
                 return _fold(session, sender, entry, local_ms)
             kept = (*session.backlog, Delivered(session.position, sender, entry))
             session = replace(session, backlog=kept)
-            return _install(session, sender, entry, local_ms) if isinstance(entry, Snapshot) else session
+            return _on_snapshot(session, sender, entry, local_ms) if isinstance(entry, Snapshot) else session
         case _:
             assert_never(entry)
 
@@ -309,10 +309,10 @@ def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
     if session.me.nodeid in winners:
         return replace(session, synced=winners)
     state = session.state
-    session = replace(session, synced=(), state=None, checkpoints=())
+    session = replace(session, synced=winners, state=None, checkpoints=())
     if state is None:
         return session
-    if state.epoch == best.epoch and state.begun_by == best.begun_by:
+    if state.epoch == best.epoch and state.begun_view == best.begun_view:
         note = "this node missed the last entries of its view; it is synced anew"
         return replace(session, greet=True, notes=(*session.notes, note))
     return replace(session, evicted="the cluster went on without this node")
@@ -350,18 +350,22 @@ def _heed(session: Session, entry: Entry) -> Session:
     return session
 
 
-def _install(session: Session, sender: NodeId, snapshot: Snapshot, local_ms: int) -> Session:
-    """Take over a snapshot that is meant for this node, and everything that came after its place of the log."""
+def _on_snapshot(session: Session, sender: NodeId, snapshot: Snapshot, local_ms: int) -> Session:
+    """A snapshot passes a node without state: take it over if it is meant for this node, else remember who is synced."""
     view = session.view
     assert view is not None
-    if snapshot.view_id != view.view_id or not session.opened or session.evicted:
+    if snapshot.view_id != view.view_id or not session.opened:
         return session
-    if all(joiner.incarnation != session.me.incarnation for joiner in snapshot.joiners):
+    if sender != (min(session.synced) if session.synced else _founder(session)):
         return session
-    if not snapshot.synced and sender != _founder(session):
-        return session
-    if snapshot.synced and sender != min(snapshot.synced):
-        return session
+    if not session.evicted and any(j.incarnation == session.me.incarnation for j in snapshot.joiners):
+        return _install(session, snapshot, local_ms)
+    joined = {j.nodeid for j in snapshot.joiners if j.nodeid in view.members}
+    return replace(session, synced=tuple(sorted({*session.synced, *joined})))
+
+
+def _install(session: Session, snapshot: Snapshot, local_ms: int) -> Session:
+    """Take over the state of a snapshot, and everything that came after its place of the log."""
     backlog = session.backlog
     session = replace(
         session, state=snapshot.state, synced=snapshot.synced, backlog=(), anchor_ms=local_ms, checkpoints=()

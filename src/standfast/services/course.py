@@ -21,6 +21,7 @@ from standfast.services.proposal import (
     Settle,
     Start,
     Stop,
+    Stuck,
 )
 from standfast.services.record import (
     RUNNING_STATES,
@@ -119,6 +120,8 @@ def report(record: ServiceRecord, fact: ServiceFact, sender: NodeId, wall_s: int
             if record.owner == sender and record.state in RUNNING_STATES:
                 return record
             return released(record, sender)
+        case Stuck():
+            return _stuck(record, sender, fact.text, wall_s)
         case _:
             assert_never(fact)
 
@@ -172,12 +175,11 @@ def owner_gone(record: ServiceRecord, nodeid: NodeId, reason: str, wall_s: int) 
 
 
 def adopted(record: ServiceRecord, nodeid: NodeId) -> ServiceRecord:
-    """A node reports that it runs the service: it keeps it where nothing speaks against that, else it must stop it."""
+    """A node reports that it runs the service: it keeps it where nobody else is known to own it, else it must stop it."""
     if record.owner == nodeid and record.state in RUNNING_STATES:
         return held(record, nodeid)
-    others = [n for n in record.may_run_on if n != nodeid]
     free = record.owner is None and record.state is ServiceState.STOPPED and not record.parked
-    if free and not others and record.intent is None and not record.removed:
+    if free and record.intent is None and not record.removed:
         return replace(
             held(record, nodeid),
             state=ServiceState.STARTED,
@@ -217,6 +219,20 @@ def _failing(record: ServiceRecord, text: str, wall_s: int) -> ServiceRecord:
         intent=intent,
         transition_s=wall_s,
         because=text,
+    )
+
+
+def _stuck(record: ServiceRecord, nodeid: NodeId, text: str, wall_s: int) -> ServiceRecord:
+    record = held(record, nodeid)
+    if record.owner is not None or record.state not in (ServiceState.STOPPED, ServiceState.RECOVERING):
+        return record
+    return replace(
+        record,
+        state=ServiceState.FAILED,
+        last_owner=nodeid,
+        generation=record.generation + 1,
+        transition_s=wall_s,
+        because=f"a part of it could not be stopped: {text}",
     )
 
 

@@ -131,4 +131,12 @@ class Cleared(Struct, frozen=True, tag=True, kw_only=True):
     generation: int
 
 
-ServiceFact = Ran | Failed | Gone | Cleared
+class Stuck(Struct, frozen=True, tag=True, kw_only=True):
+    """Report: a part of this service may run on this node, where it should not, and could not be stopped."""
+
+    service: ServiceName
+    generation: int
+    text: str = ""
+
+
+ServiceFact = Ran | Failed | Gone | Cleared | Stuck

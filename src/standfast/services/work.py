@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from standfast.services.proposal import Cleared, Failed, Gone, Ran, ServiceFact
+from standfast.services.proposal import Cleared, Failed, Gone, Ran, ServiceFact, Stuck
 from standfast.services.record import ServiceRecord, ServiceState
 from standfast.terms import NodeId, ServiceName
 
@@ -148,10 +148,10 @@ def _want_stop(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Servic
 def _want_nothing(record: ServiceRecord, work: ServiceWork, me: NodeId) -> ServiceTask | ServiceFact | None:
     if work.phase is Phase.STOPPED:
         return Cleared(service=record.name, generation=record.generation) if me in record.may_run_on else None
-    if work.phase is Phase.BROKEN and (
-        record.state is ServiceState.FAILED or work.generation >= record.generation
-    ):
-        return None  # an operator must look at it; it stays in may_run_on
+    if work.phase is Phase.BROKEN:
+        if record.state in (ServiceState.FAILED, ServiceState.DISABLED):
+            return None  # an operator must look at it; it stays in may_run_on
+        return Stuck(service=record.name, generation=record.generation, text=work.text)
     return _stop_if_needed(work, record.generation, "it is not to run here")
 
 

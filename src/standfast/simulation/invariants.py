@@ -15,8 +15,8 @@ from standfast.wire.control import Code
 
 STOP_BOUND_MS = 45_000  # a node without quorum has stopped its services by then: the longest simulated stop, twice
 
-Point = tuple[int, NodeId, int]
-"""A place of the log: epoch, who began it, index."""
+Point = tuple[int, int, int]
+"""A place of the log: epoch, the view in which it began, index."""
 
 
 class Judge:
@@ -54,7 +54,7 @@ class Judge:
         state = session.state
         if state is None:
             return
-        point = (state.epoch, state.begun_by, state.index)
+        point = (state.epoch, state.begun_view, state.index)
         content = hash(
             (state.now_ms, state.config.config_version, state.services, state.members, state.fence, state.requests)
         )

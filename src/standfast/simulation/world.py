@@ -24,7 +24,7 @@ from standfast.cluster.effect import (
     UseConfig,
     WriteConfig,
 )
-from standfast.cluster.entry import Decision, Entry, decode, encode
+from standfast.cluster.entry import Decision, Entry, Hello, Observation, decode, encode
 from standfast.cluster.session import Identity
 from standfast.cluster.state import ConfigRequest, LeaveRequest, OperatorRequest, Outcome
 from standfast.conf.model import Cluster
@@ -317,8 +317,9 @@ class World:
 
     def _send(self, machine: Machine, daemon: Daemon, entry: Entry) -> None:
         if self.keep_log:
-            shown = entry.proposals if isinstance(entry, Decision) else type(entry).__name__
-            self.say(f"{machine.name} sends {shown}")
+            shown = entry.proposals if isinstance(entry, Decision) else (entry.fact if isinstance(entry, Observation) else type(entry).__name__)
+            lineage = f" {entry.lineage} in view {entry.view_id}" if isinstance(entry, Hello) else ""
+            self.say(f"{machine.name} sends {shown}{lineage}")
         self.counts["messages"] += 1
         try:
             daemon.port.send(encode(entry))
