@@ -1,0 +1,81 @@
+"""standfast: one command for what RHCS never had, and a door to the rest.
+
+Each word's code is loaded when it is used, since the command as a whole would start slowly.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from standfast.cli.entry import run_command
+
+PROGRAM = "standfast"
+
+USAGE = """\
+usage: standfast <word> [<options>]
+    status             Show members and services, as clustat does, and what is being waited for
+    history            Show this node's recent decisions and events
+    check [<file>]     Say whether a cluster.conf is valid, and if not, where
+    leave              Stop this node's services, leave the cluster and end the daemon
+    lab <word>         Run a whole cluster on this machine, to play with
+    --version          Print the version and exit
+    --help             Print this text and exit
+
+"standfast <word> --help" says more. The commands of old are there as well: clustat, clusvcadm, ccs_tool,
+fence_ack_manual.
+
+"""
+
+
+def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """Run the word that `argv` begins with and return its exit status."""
+    word, rest = (argv[0], argv[1:]) if argv else ("", argv)
+    match word:
+        case "--help" | "-h" | "help":
+            out.write(USAGE)
+            return 0
+        case "--version" | "-V" | "-v":
+            from importlib.metadata import version
+
+            out.write(f"{PROGRAM} {version('standfast')}\n")
+            return 0
+        case "status":
+            from standfast.cli import clustat, status
+
+            return status.main(rest, clustat.ask_here, out, err, clustat.screen_on(out))
+        case "history":
+            from standfast.cli import client, history
+
+            return history.main(rest, client.daemon_of(os.environ), out, err)
+        case "leave":
+            from standfast.cli import client, leave
+
+            return leave.main(rest, client.daemon_of(os.environ), out, err)
+        case "check":
+            from standfast.cli import check
+
+            return check.main(rest, out, err)
+        case "lab":
+            return _become_lab(rest, err)
+        case "":
+            err.write(USAGE)
+            return 1
+        case _:
+            err.write(f'{PROGRAM}: there is no word "{word}"; "standfast --help" lists them\n')
+            return 1
+
+
+def run() -> int:
+    """Run standfast as a program."""
+    return run_command(PROGRAM, lambda out, err: main(sys.argv[1:], out, err))
+
+
+def _become_lab(argv: Sequence[str], err: TextIO) -> int:
+    """Turn this process into the lab's program, which stands above the commands and cannot be imported here."""
+    command = [sys.executable, "-m", "standfast.lab", *argv]
+    try:
+        os.execv(sys.executable, command)
+    except OSError as error:
+        err.write(f"{PROGRAM}: {sys.executable}: {error.strerror}; install Python and standfast anew\n")
+    return 1
