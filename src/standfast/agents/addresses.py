@@ -60,6 +60,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
     monitors_link: bool
 
 
+_INTERFACES = json.Decoder(tuple[Interface, ...])
+
+
 def family_of(address: Address) -> str:
     """Return `inet` or `inet6`."""
     return "inet" if address.version == 4 else "inet6"
@@ -91,7 +94,7 @@ def parse_address(text: str, family: str) -> tuple[Address, int | None]:
 def parse_interfaces(text: bytes) -> tuple[Interface, ...]:
     """Read the output of `ip -json address`."""
     try:
-        return json.decode(text or b"[]", type=tuple[Interface, ...])
+        return _INTERFACES.decode(text or b"[]")
     except (ValidationError, DecodeError) as error:
         raise OperationError(Exit.GENERIC, f'cannot read the output of "ip -json address": {error}') from None
 

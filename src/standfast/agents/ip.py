@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from standfast.agents.addresses import Address, Wanted, choose_interface, holders, parse_address
+from standfast.agents.addresses import Address, Interface, Wanted, choose_interface, holders, parse_address
 from standfast.agents.contract import Exit, OperationError, check_level, is_off, parameter, perform, run, say
 from standfast.agents.echo import answers_echo
 from standfast.agents.iproute import add_address, interfaces, remove_address
 from standfast.agents.loopback import claim, is_claimed, is_loopback, is_usable, release
-from standfast.agents.neighbours import announce, claimant
+from standfast.agents.neighbours import link_of
 from standfast.wire.paths import PREFIX_VARIABLE, paths_under
 
 PAUSE_S_MAX = 3600  # longest sleeptime
@@ -38,21 +38,28 @@ def _start(env: Mapping[str, str], out: TextIO) -> None:
         remove_address(interface, address, found.prefix)
     interface, prefix = choose_interface(known, wanted)
     if interface.asks_neighbours:
-        other = claimant(interface, address)
-        if other:
-            raise OperationError(
-                Exit.GENERIC,
-                f'another machine answers for {address} on "{interface.name}", link address {other}; remove it there',
-            )
+        with link_of(interface, address) as link:
+            other = link.claimant()
+            if other:
+                raise OperationError(
+                    Exit.GENERIC,
+                    f'another machine answers for {address} on "{interface.name}", link address {other}; '
+                    "remove it there",
+                )
+            _add(interface, address, prefix)
+            link.announce()
+    else:
+        _add(interface, address, prefix)
+    say(out, f'{address}/{prefix} added to "{interface.name}"')
+    # Differs from rgmanager: rdisc and the NFS lock reclaim of nfslock are not poked; neither program exists today.
+
+
+def _add(interface: Interface, address: Address, prefix: int) -> None:
     try:
         add_address(interface, address, prefix)
     except OperationError:
-        if not holders(interfaces(), address):
+        if not holders(interfaces(), address):  # else somebody else was faster, and all is well
             raise
-    if interface.asks_neighbours:
-        announce(interface, address)
-    say(out, f'{address}/{prefix} added to "{interface.name}"')
-    # Differs from rgmanager: rdisc and the NFS lock reclaim of nfslock are not poked; neither program exists today.
 
 
 def _stop(env: Mapping[str, str], out: TextIO) -> None:

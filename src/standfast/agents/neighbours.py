@@ -5,6 +5,7 @@ Raw packets on one interface: needs CAP_NET_RAW. Source: RFC 5227; spec resource
 
 import array
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -31,8 +32,9 @@ from standfast.agents.frames import (
 # request or a neighbour solicitation out of its kernel, far below this, and the service is down meanwhile.
 CLAIM_WAIT_MS = 40  # an answer to the probe within this time is a collision
 PROBE_GAP_MS = 15  # until the probe is sent again
-ANNOUNCEMENTS = 2  # rounds
-ANNOUNCEMENT_GAP_MS = 5
+ANNOUNCEMENT_GAP_MS = (
+    20  # between the two announcements; long before any other node could have the address next
+)
 
 _DRAIN_MS_MAX = 10  # longest reading on after the deadline, of what had arrived before it
 _SO_ATTACH_FILTER = 26
@@ -50,47 +52,55 @@ _NEIGHBOUR_DISCOVERY_FILTER = (  # socket filter: code, jump if true, jump if fa
 )
 
 
-def claimant(interface: Interface, address: Address) -> str | None:
-    """Return the link address of another machine that answers for `address` within CLAIM_WAIT_MS; None if none does."""
-    mac = mac_bytes(interface.mac)
-    probe: bytes
-    recognise: Callable[[bytes], str | None]
-    if isinstance(address, IPv4Address):
-        ipv4 = address
-        probe, recognise = arp_probe(mac, ipv4), lambda frame: arp_claimant(frame, mac, ipv4)
-    else:
-        ipv6 = address
-        probe, recognise = ndp_probe(mac, ipv6), lambda frame: ndp_claimant(frame, mac, ipv6)
-    with _link(interface, address) as link:
+class Link:
+    """A raw socket on one interface, for one address."""
+
+    def __init__(self, interface: Interface, address: Address, link: socket.socket) -> None:
+        self._link = link
+        mac = mac_bytes(interface.mac)
+        self._probe: bytes
+        self._announcements: tuple[bytes, ...]
+        self._recognise: Callable[[bytes], str | None]
+        if isinstance(address, IPv4Address):
+            ipv4 = address
+            self._probe, self._announcements = arp_probe(mac, ipv4), arp_announcements(mac, ipv4)
+            self._recognise = lambda frame: arp_claimant(frame, mac, ipv4)
+        else:
+            ipv6 = address
+            self._probe, self._announcements = ndp_probe(mac, ipv6), (ndp_announcement(mac, ipv6),)
+            self._recognise = lambda frame: ndp_claimant(frame, mac, ipv6)
+
+    def claimant(self) -> str | None:
+        """Return the link address of another machine that answers for the address in CLAIM_WAIT_MS; None: none does."""
         began = time.monotonic()
         for deadline_ms in (PROBE_GAP_MS, CLAIM_WAIT_MS):
-            link.send(probe)
-            for frame in _frames(link, began + deadline_ms / 1000):
-                found = recognise(frame)
+            self._link.send(self._probe)
+            for frame in _frames(self._link, began + deadline_ms / 1000):
+                found = self._recognise(frame)
                 if found:
                     return found
-    return None
+        return None
 
-
-def announce(interface: Interface, address: Address) -> None:
-    """Tell all neighbours that `address` is now at this interface's link address."""
-    mac = mac_bytes(interface.mac)
-    frames = (
-        arp_announcements(mac, address)
-        if isinstance(address, IPv4Address)
-        else (ndp_announcement(mac, address),)
-    )
-    with _link(interface, address) as link:
-        for turn in range(ANNOUNCEMENTS):
-            if turn:
+    def announce(self) -> None:
+        """Tell all neighbours that the address is now here, and once more ANNOUNCEMENT_GAP_MS later, from a child."""
+        self._send_announcements()
+        # The child also spares us the close of the socket, which the kernel draws out over 15 ms and more.
+        if os.fork() == 0:
+            try:
+                os.closerange(0, 3)  # whoever reads the agent's output must not wait for this
                 time.sleep(ANNOUNCEMENT_GAP_MS / 1000)
-            for frame in frames:
-                link.send(frame)
+                self._send_announcements()
+            finally:
+                os._exit(0)
+
+    def _send_announcements(self) -> None:
+        for frame in self._announcements:
+            self._link.send(frame)
 
 
 @contextlib.contextmanager
-def _link(interface: Interface, address: Address) -> Iterator[socket.socket]:
-    """Open a raw socket on the interface; what the operating system refuses becomes a sentence."""
+def link_of(interface: Interface, address: Address) -> Iterator[Link]:
+    """Open a link for the length of the block; what the operating system refuses becomes a sentence."""
     ethertype = ETHERTYPE_ARP if address.version == 4 else ETHERTYPE_IPV6
     try:
         # Protocol 0 until bound: else the socket would collect the packets of all interfaces first.
@@ -104,14 +114,15 @@ def _link(interface: Interface, address: Address) -> Iterator[socket.socket]:
                     "iHH8s", interface.index, _PACKET_MR_MULTICAST, 6, solicited_node(address)[1]
                 )
                 link.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, group)
-            yield link
+            yield Link(interface, address, link)
     except PermissionError:
         raise OperationError(
             Exit.PRIVILEGE, f'may not send raw packets on "{interface.name}"; run as root or with CAP_NET_RAW'
         ) from None
     except OSError as error:
         raise OperationError(
-            Exit.GENERIC, f'cannot ask the neighbours on "{interface.name}" about {address}: {error.strerror}'
+            Exit.GENERIC,
+            f'cannot reach the neighbours on "{interface.name}" about {address}: {error.strerror}',
         ) from None
 
 
