@@ -11,9 +11,12 @@ the record, at most PACKET_BYTES_MAX bytes, no newline, no other framing.
   to different runs interleave. `Exited` follows the exit of the agent itself; what the agent left running does not delay it
   and may still hold the descriptors, so the daemon must not wait for the end of the output.
 - The daemon closes its end: the server ends and leaves running agents alone.
+- The server ends by itself only when it cannot read a packet: the daemon reads b"". Running agents go on; a pidfd tells
+  the daemon when they end, but not how.
 
 The agent runs as leader of its own session and process group: `Started.pid` is the group's id, too. It has the given
-environment and nothing else, `/` as its directory, umask 022, default signals, and the three descriptors only.
+environment and nothing else, `/` as its directory, umask 022, default signals (SIGPIPE stays ignored), and the three
+descriptors only. A node whose files lie below a prefix gives it as STANDFAST_PREFIX: `ip` and `script` keep files there.
 """
 
 from msgspec import Struct, json
