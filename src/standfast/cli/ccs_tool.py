@@ -258,7 +258,8 @@ def _check(session: Session, path: str, text: str) -> bool:
         for line, finding in zip(loaded.lines, loaded.findings, strict=True):
             session.err.write("" if finding.level is Level.WARNING else f"{line}\n")
         session.err.write(
-            f"{PROGRAM}: nothing was changed; mend the above first, or edit the file without activating it with -C\n"
+            f"{PROGRAM}: nothing was changed (the lines are those of the edited file); "
+            "mend that first, or edit the file without making it active: -C\n"
         )
     return loaded.cluster is not None
 
@@ -289,6 +290,10 @@ def _read(path: str, session: Session) -> edit.Draft:
         return edit.Draft(path, parse(path, read_file(path, BYTES_MAX)))
     except OSError as error:
         session.err.write(render_finding(path, fatal(0, "I03", f"cannot read: {error.strerror}")) + "\n")
+        if isinstance(error, FileNotFoundError):
+            session.err.write(
+                f"{PROGRAM}: make it with 'ccs_tool create NAME', or name another file with -c\n"
+            )
         raise problem from error
     except ConfError as error:
         session.err.write(f"{error}\n")

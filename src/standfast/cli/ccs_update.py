@@ -12,7 +12,7 @@ from msgspec import Struct
 from standfast.cli.conf_file import read_file
 from standfast.cli.line import system_reason
 from standfast.conf.document import BLANKS
-from standfast.conf.findings import Finding, Level, error, fatal, render_finding
+from standfast.conf.findings import Finding, error, fatal, render_finding
 from standfast.conf.nodes import read_config_version
 from standfast.conf.update import not_newer_lines
 from standfast.errors import UnreachableError
@@ -120,14 +120,9 @@ def _check_file(path: str, proposal: Proposal, status: Status, err: TextIO) -> N
     from standfast.conf.load import load
 
     loaded = load(path, proposal.text.encode())
-    bad = [
-        line
-        for line, found in zip(loaded.lines, loaded.findings, strict=True)
-        if found.level is not Level.WARNING
-    ]
-    err.writelines(f"{line}\n" for line in loaded.lines if line not in bad)
+    err.writelines(f"{line}\n" for line in loaded.lines)
     if loaded.cluster is None:
-        raise _StopError(*bad)
+        raise _StopError
     if loaded.cluster.name != status.cluster:
         text = f'cluster name "{loaded.cluster.name}" differs from running cluster "{status.cluster}"'
         raise _StopError(render_finding(path, error(0, "I65", text)))

@@ -87,22 +87,23 @@ class Lock:
     the work goes on without.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, wait_s: float = LOCK_WAIT_S) -> None:
         self.path = path
+        self.wait_s = wait_s
         self.folder = -1
 
     def __enter__(self) -> None:
-        """Wait for the lock; FileError after LOCK_WAIT_S."""
+        """Wait for the lock; FileError after `wait_s`."""
         try:
             self.folder = _open_folder(Path(os.path.realpath(self.path)))
         except OSError:
             return  # what cannot be opened cannot be edited either, and that is told with better words
-        deadline = time.monotonic() + LOCK_WAIT_S
+        deadline = time.monotonic() + self.wait_s
         while not self._try():
             if time.monotonic() > deadline:
                 self._close()
                 raise FileError(
-                    f"{self.path}: another command has been editing it for {LOCK_WAIT_S:g} s; wait for it or end it",
+                    f"{self.path}: another command has been editing it for {self.wait_s:g} s; wait for it or end it",
                     code="file-busy",
                 )
             time.sleep(_LOCK_PAUSE_S)

@@ -86,7 +86,9 @@ def check_groups(root: Element, agents: Collection[str]) -> Iterator[Finding]:
         return
     section = root.first("clusternodes")
     nodes = {node.get("name") or "" for node in (section.elements("clusternode") if section else ())}
-    domains = tuple(domain for section in rm.elements("failoverdomains") for domain in section.elements())
+    domains = tuple(
+        domain for listed in rm.elements("failoverdomains") for domain in listed.elements("failoverdomain")
+    )
     yield from _check_domains(domains, nodes)
     names = {(domain.get("name") or "").lower() for domain in domains}
     shared = tuple(element for resources in rm.elements("resources") for element in resources.elements())
@@ -121,8 +123,6 @@ def read_time_s(text: str) -> int | None:
 def _check_domains(domains: tuple[Element, ...], nodes: set[str]) -> Iterator[Finding]:
     names: set[str] = set()
     for domain in domains:
-        if domain.name != "failoverdomain":
-            continue
         name = domain.get("name") or ""
         if not name:
             yield error(domain.line, "I54", "failoverdomain without name")

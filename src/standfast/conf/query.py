@@ -10,8 +10,8 @@ from standfast.conf.document import Document, Element, Text
 from standfast.errors import ConfError
 
 _STEP = re.compile(
-    r"""/(?:(?P<name>[A-Za-z_][\w.-]*)(?:\[(?:(?P<number>[0-9]{1,6})|@(?P<key>[A-Za-z_][\w.-]*)\s*=\s*
-    (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'))\])?|(?P<children>child::\*)|@(?P<attribute>[A-Za-z_][\w.-]*|\*))""",
+    r"""/(?:(?P<children>child::\*)|(?P<name>[A-Za-z_][\w.-]*)(?:\[(?:(?P<number>[0-9]{1,6})|@(?P<key>[A-Za-z_][\w.-]*)\s*=\s*
+    (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'))\])?|@(?P<attribute>[A-Za-z_][\w.-]*|\*))""",
     re.VERBOSE,
 )
 
