@@ -1,11 +1,12 @@
 """The daemon's side of the warm fork server, for tests: a real server process at the other end of a real socket."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from standfast.wire.agents import (
@@ -26,6 +27,7 @@ class ForkServer:
     """One server and what it answered."""
 
     def __init__(self, enter: Sequence[str] = ()) -> None:
+        self._running: dict[int, int] = {}  # pid by run
         self.daemon, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.daemon.settimeout(ANSWER_S_MAX)
         self.process = subprocess.Popen(
@@ -49,7 +51,23 @@ class ForkServer:
 
     def answer(self) -> Answer:
         """Wait for the next answer."""
-        return decode_answer(self.daemon.recv(PACKET_BYTES_MAX))
+        answer = decode_answer(self.daemon.recv(PACKET_BYTES_MAX))
+        match answer:
+            case Started(id=id_, pid=pid):
+                self._running[id_] = pid
+            case Exited(id=id_):
+                self._running.pop(id_)
+            case Refused():
+                pass
+        return answer
+
+    def close(self) -> None:
+        """End the server, and the agents that a failed test left running."""
+        self.daemon.close()
+        self.process.wait(ANSWER_S_MAX)
+        for pid in self._running.values():
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def run(self, request: RunAgent, *, given: bytes = b"") -> tuple[Started, Exited, str]:
         """Run one agent to its end; returns its output, too."""
@@ -76,8 +94,7 @@ def fork_server() -> Iterator[ForkServer]:
         try:
             yield server
         finally:
-            server.daemon.close()
-            server.process.wait(ANSWER_S_MAX)
+            server.close()
 
 
 def environment(prefix: Path, **parameters: str) -> tuple[tuple[str, str], ...]:

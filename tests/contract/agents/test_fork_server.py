@@ -145,13 +145,13 @@ def test_dead_daemon_ends_the_server_but_not_the_agent(tmp_path: Path) -> None:
         assert server.process.wait(10) == 0
         assert server.process.stderr
         assert server.process.stderr.read() == ""
-    os.close(output)
-    pid, start = pid_file.read_text().split()
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    assert (int(pid), start) == (started.pid, fields[19])
-    gate.write_text("go\n")
-    assert eventually(done.exists)
-    assert eventually(lambda: not is_alive(started.pid))
+        os.close(output)
+        pid, start = pid_file.read_text().split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        assert (int(pid), start) == (started.pid, fields[19])
+        gate.write_text("go\n")
+        assert eventually(done.exists)
+        assert eventually(lambda: not is_alive(started.pid))
 
 
 def test_pid_file_is_there_exactly_while_the_agent_runs(server: ForkServer, tmp_path: Path) -> None:
