@@ -93,10 +93,7 @@ class Bay:
         number = next(self._around.numbers)
         ours.setblocking(False)
         self._connection = ours
-        if self.machine.nodeid is not None:
-            self._around.watch.follow(
-                self.name, number, self._place.root(self.name) / "run/standfast/addresses"
-            )
+        self._around.watch.follow(self.name, number, self._place.root(self.name) / "run/standfast/addresses")
         if isolated:
             network.plug_in(self.machine, self._pid, number)
             self._plugged = True

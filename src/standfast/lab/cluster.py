@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -168,7 +167,7 @@ class Lab:
         try:
             return json.decode(self.place.plan.read_bytes(), type=LabPlan)
         except OSError as failure:
-            raise _not_running(self.place) from failure
+            raise self.not_running() from failure
 
     @property
     def network(self) -> Network:
@@ -190,6 +189,14 @@ class Lab:
     def core(self) -> Node:
         """The client's machine."""
         return self.node(CORE)
+
+    def check_machine(self, name: str) -> None:
+        """Raise StandfastError when the lab has no machine of this name."""
+        names = [CORE, *(machine.name for machine in self.plan().machines)]
+        if name not in names:
+            raise StandfastError(
+                f'there is no machine "{name}" in this lab; there are {", ".join(names)}', code="lab-no-node"
+            )
 
     def status(self) -> LabStatus:
         """The lab as it stands."""
@@ -249,7 +256,7 @@ class Lab:
         """Have the supervisor carry out a call; raises StandfastError with its words when it refuses."""
         if self._connection is None:
             if not starting.is_running(self.place):
-                raise _not_running(self.place)
+                raise self.not_running()
             self._connection = channel.connect(self.place.control)
         try:
             channel.send(self._connection, call, descriptors)
@@ -261,19 +268,14 @@ class Lab:
             self._connection = None
             if isinstance(call, calls.Down):
                 return calls.Done()
-            raise _not_running(self.place)
+            raise self.not_running()
         answer = calls.decode_answer(data)
         if isinstance(answer, calls.Refused):
             raise StandfastError(answer.text, code="lab-refused")
         return answer
 
-
-def _not_running(place: Place) -> UnreachableError:
-    return UnreachableError(
-        f"no lab runs in {place.directory}; start one with: standfast lab up", code="lab-not-running"
-    )
-
-
-def own_program() -> tuple[str, ...]:
-    """The start of a command that runs a module of ours on a machine: the same Python as here."""
-    return (sys.executable, "-m")
+    def not_running(self) -> UnreachableError:
+        """The error that says that there is no lab."""
+        return UnreachableError(
+            f"no lab runs in {self.place.directory}; start one with: standfast lab up", code="lab-not-running"
+        )

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from msgspec import DecodeError
 
+from standfast.engine import admin
 from standfast.errors import StandfastError
-from standfast.lab import calls, channel, engine_link, network, processes
+from standfast.lab import calls, channel, network, processes
 from standfast.lab.addresses import AddressLog, AddressWatch, ClaimWatch, NetworkWatch
 from standfast.lab.bay import Bay, Surroundings
 from standfast.lab.calls import PowerState
@@ -143,7 +144,7 @@ class Laboratory:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEQUENCER_S_MAX):
                 while not end.done():
-                    if engine_link.answers(self._place.sequencer):
+                    if admin.answers(str(self._place.sequencer)):
                         return
                     await asyncio.sleep(_POLL_S)
         raise StandfastError(
@@ -207,9 +208,9 @@ class Laboratory:
             case calls.OperateDaemon(node):
                 await self._node(node).operate_daemon(call)
             case calls.Cut(one, other):
-                await self._cut(self._bay(one), self._bay(other))
+                self._cut(self._bay(one), self._bay(other))
             case calls.Heal():
-                await self._heal()
+                self._heal()
         return calls.Done()
 
     async def _on_node(self, name: str, outcome: str, act: Callable[[Bay], Awaitable[None]]) -> None:
@@ -236,7 +237,7 @@ class Laboratory:
             )
         return bay
 
-    async def _cut(self, one: Bay, other: Bay) -> None:
+    def _cut(self, one: Bay, other: Bay) -> None:
         if one is other:
             raise StandfastError(f"{one.name}: a machine has no link to itself; name two", code="lab-no-link")
         if CORE in (one.name, other.name) and not self._plan.isolated:
@@ -246,16 +247,16 @@ class Laboratory:
         if self._plan.isolated:
             network.cut(one.machine, other.machine)
         if one.machine.nodeid is not None and other.machine.nodeid is not None and self._plan.sequencer:
-            await engine_link.cut(self._place.sequencer, one.machine.nodeid, other.machine.nodeid)
+            admin.cut(str(self._place.sequencer), one.machine.nodeid, other.machine.nodeid)
         self._cuts.add(_pair(one, other))
         self._logbook.note("network", f"the link between {one.name} and {other.name} is cut")
 
-    async def _heal(self) -> None:
+    def _heal(self) -> None:
         if self._plan.isolated:
             for one, other in combinations(self._all_machines(), 2):
                 network.mend(one, other)
         if self._plan.sequencer:
-            await engine_link.heal(self._place.sequencer)
+            admin.heal(str(self._place.sequencer))
         self._cuts.clear()
         self._logbook.note("network", "all links are whole")
 

@@ -16,15 +16,18 @@ from pathlib import Path
 
 from msgspec import DecodeError, json
 
-from standfast.errors import StandfastError
+from standfast.engine.host import hold_host
+from standfast.errors import RefusedError, StandfastError
 from standfast.lab import calls, channel, filesystem, kernel, network, orders, processes
 from standfast.lab.httpd_control import WebServer
 from standfast.lab.plan import Place, hosts_text, network_of
 from standfast.lab.reaper import Reaper
+from standfast.terms import NodeId
 from standfast.wire.paths import PREFIX_VARIABLE
 
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_ID_VARIABLE = "STANDFAST_BOOT_ID"
+ENGINE_RETRY_S = 0.5  # between two tries after the engine refused this machine
 DAEMON_STOP_S_MAX = 30.0  # longest time that a daemon may take to end after SIGTERM
 
 
@@ -52,7 +55,8 @@ class Machine:
                     reaper=self._reaper,
                 )
                 tasks.create_task(web.run())
-                await self._hold_engine(tasks)
+                if self._boot.plan.sequencer:
+                    tasks.create_task(self._hold_engine(self._boot.machine.nodeid))
                 if self._boot.plan.start_daemons:
                     self._start_daemon(tasks)
             channel.send(self._supervisor, orders.Booted())
@@ -90,8 +94,14 @@ class Machine:
             environment[PREFIX_VARIABLE] = str(self._place.root(self._boot.machine.name))
         return environment
 
-    async def _hold_engine(self, tasks: asyncio.TaskGroup) -> None:
+    async def _hold_engine(self, nodeid: NodeId) -> None:
         """Tell the lab's engine that this machine is there, until the machine dies."""
+        while True:
+            try:
+                await hold_host(str(self._place.sequencer), nodeid)
+            except RefusedError as refusal:
+                _log(f"the engine does not take this machine yet: {refusal}")
+                await asyncio.sleep(ENGINE_RETRY_S)
 
     def _start_daemon(self, tasks: asyncio.TaskGroup) -> str:
         """Start the daemon and return "", or return why not."""

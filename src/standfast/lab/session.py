@@ -34,7 +34,6 @@ class Remote:
         self._machine = machine
         self._report = report
         self._status: int | None = None
-        self._lost = False
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Return the command's exit status, negative for a signal.
@@ -45,19 +44,24 @@ class Remote:
             readable, _, _ = select.select([self._report], [], [], timeout_s)
             if not readable:
                 raise TimeoutError
-            data = self._receive()
-            if not data:
-                raise MachineLostError(f"{self._machine} died while the command ran", code="lab-machine-lost")
-            match calls.decode_report(data):
-                case calls.Ended(status):
-                    self._status = status
-                    self._report.close()
-                case calls.Began():
-                    continue
-                case calls.NotBegun(status, text):
-                    self._report.close()
-                    raise NotBegunError(f"{self._machine}: {text}", status)
+            self.hear()
         return self._status
+
+    def hear(self) -> bool:
+        """Take one report of the machine, waiting for it; returns whether the command has ended. Raises as `wait`."""
+        data = self._receive()
+        if not data:
+            raise MachineLostError(f"{self._machine} died while the command ran", code="lab-machine-lost")
+        match calls.decode_report(data):
+            case calls.Began():
+                return False
+            case calls.Ended(status):
+                self._status = status
+                self._report.close()
+                return True
+            case calls.NotBegun(status, text):
+                self._report.close()
+                raise NotBegunError(f"{self._machine}: {text}", status)
 
     def signal(self, number: int) -> None:
         """Send a signal to the command and its children of the same process group."""
@@ -181,20 +185,23 @@ def _attach_terminal(start: Start, arguments: Sequence[str], environment: Mappin
 
 
 def _relay(near: int, remote: Remote) -> None:
-    """Copy between our terminal and the command's until the command is done and has been read to its end."""
+    """Copy between our terminal and the command's until the command has ended and what it wrote has been copied."""
+    ended = False
     inputs: list[int] = [0, near, remote.fileno()]
     while True:
-        ready, _, _ = select.select(inputs, [], [])
+        ready, _, _ = select.select(inputs, [], [], 0 if ended else None)
         if near in ready:
             try:
                 data = os.read(near, _COPY_BYTES)
             except OSError:  # no process has the terminal open any more
                 return
             _write_all(1, data)
-            continue
-        if remote.fileno() in ready:
+        elif ended:
             return
-        if 0 in ready:
+        elif remote.fileno() in ready:
+            ended = remote.hear()
+            inputs = [near] if ended else inputs
+        else:
             data = os.read(0, _COPY_BYTES)
             if data:
                 _write_all(near, data)
