@@ -53,7 +53,6 @@ ON_OFF = Attribute(Kind.WORD, ("on", "off"))
 READ_TEXT = Attribute(acted=True)
 OWN = Attribute(Kind.OWN, acted=True)
 READ_INTEGER = Attribute(Kind.INTEGER, acted=True)
-READ_COUNT = Attribute(Kind.INTEGER, least=0, acted=True)
 READ_FLAG = Attribute(Kind.FLAG, acted=True)
 
 _FACILITY = Attribute(
@@ -215,7 +214,7 @@ _SHAPES = {
             "clean_start": READ_FLAG,
             "skip_undefined": READ_FLAG,
             "override_path": TEXT,
-            "override_time": READ_COUNT,
+            "override_time": COUNT,
         },
         once=True,
         acted=True,
@@ -276,10 +275,10 @@ _SHAPES = {
     "fencedevices/fencedevice": Shape({"name": OWN, "agent": OWN}, is_open=True, acted=True),
     "rm": Shape(
         {
-            "log_level": Attribute(Kind.INTEGER, least=0, most=7, acted=True),
+            "log_level": Attribute(Kind.INTEGER, least=0, most=7),
             "log_facility": _FACILITY,
             "status_poll_interval": READ_INTEGER,
-            "status_child_max": READ_INTEGER,
+            "status_child_max": INTEGER,
             "statusmax": INTEGER,
             "transition_throttling": INTEGER,
             "central_processing": FLAG,

@@ -183,6 +183,7 @@ def _check_service(
 
 def _check_policy(service: Element, name: str, domains: set[str]) -> Iterator[Finding]:
     yield from check_attributes(service, _SERVICE)
+    yield from _check_place(service)
     for key, _ in service.attributes:
         if key not in _SERVICE.attributes and not key.startswith("__"):
             yield warning(service.line, "I60", f"unknown attribute {key} ignored")
@@ -208,6 +209,7 @@ def _check_tree(
                 yield error(child.line, "I56", f"service {service}: action without name")
             continue
         yield from _check_resource(child, f"service {service}", agents)
+        yield from _check_place(child)
         if child.get("ref") is not None and _find(child, shared) is None:
             yield error(
                 child.line, "I59", f'service {service}: no {child.name} resource "{child.get("ref")}"'
@@ -228,6 +230,13 @@ def _check_resource(element: Element, where: str, agents: Collection[str]) -> It
     address = (element.get("address") or "").strip(BLANKS)
     if element.name == "ip" and address and not _is_address(address):
         yield error(element.line, "I90", f'{where}: ip address "{address}" is not an IP address')
+
+
+def _check_place(element: Element) -> Iterator[Finding]:
+    """What is written on a place in the tree: how its failures are treated."""
+    for name, _ in element.attributes:
+        if name.startswith("__"):
+            yield not_acted_upon(element.line, f"{element.name}/@{name}")
 
 
 def _check_other_group(group: Element, agents: Collection[str]) -> Iterator[Finding]:
