@@ -196,6 +196,7 @@ async def _serve(socket_path: str, token_ms: int) -> None:
         loop.add_signal_handler(number, ended.set)
     sequencer = Sequencer(socket_path, token_ms=token_ms)
     await sequencer.start()
+    print(f"listening on {socket_path}", flush=True)
     try:
         await ended.wait()
     finally:
