@@ -310,7 +310,9 @@ def _redefine(state: ClusterState, new: Cluster) -> tuple[ServiceRecord, ...]:
             )
         )
     known = {record.name for record in records}
-    records.extend(r for r in membership.new_services(new, may_run_on=()) if r.name not in known)
+    # A victim may have read of the new service, too, before it was lost (or decides by itself in two-node mode).
+    victims = tuple(victim.nodeid for victim in state.fence.victims)
+    records.extend(r for r in membership.new_services(new, may_run_on=victims) if r.name not in known)
     return tuple(sorted(records, key=lambda r: r.name))
 
 
@@ -330,6 +332,9 @@ def _finish_rollout(state: ClusterState, proposal: FinishRollout) -> ClusterStat
     rollout = state.rollout
     if rollout is None or rollout.version != proposal.version:
         return state
+    answered = {n for n, _ in rollout.failures}
+    if any(nodeid not in answered for nodeid in rollout.waiting):
+        return state  # somebody joined meanwhile
     failed = ", ".join(f"{state.name_of(n)}: {text}" for n, text in proposal.failed)
     outcome = Outcome(
         request=rollout.request,

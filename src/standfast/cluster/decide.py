@@ -31,8 +31,9 @@ from standfast.cluster.state import (
 from standfast.fencing import domain as fencing
 from standfast.services import policy
 from standfast.services.placement import Neighbourhood
-from standfast.services.proposal import ServiceRequest
+from standfast.services.proposal import Answer, ServiceRequest
 from standfast.terms import NodeId
+from standfast.wire.control import Code
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -50,7 +51,7 @@ def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tu
     if state.begun_view != outlook.view_id:
         return (BeginEpoch(synced=outlook.synced, hosts=outlook.hosts, because=f"view {outlook.view_id}"),)
     proposals: list[Proposal] = [
-        *_daemons_that_stay_away(state, now_ms),
+        *_daemons_that_stay_away(state, outlook, now_ms),
         *_newcomers(state, outlook),
         *fencing.decide(state.fence, state.config.nodes, me, now_ms),
         *_cluster_requests(state),
@@ -123,13 +124,17 @@ def situation(state: ClusterState, now_ms: int) -> policy.Situation:
     )
 
 
-def _daemons_that_stay_away(state: ClusterState, now_ms: int) -> tuple[DeclareVictim, ...]:
+def _daemons_that_stay_away(state: ClusterState, outlook: Outlook, now_ms: int) -> tuple[DeclareVictim, ...]:
+    returning = {joiner.nodeid for joiner in joiners(state, outlook)}
     return tuple(
         DeclareVictim(
             nodeid=m.nodeid, incarnation=m.incarnation, because="its daemon did not come back in time"
         )
         for m in state.members
-        if m.status is MemberStatus.AWAY and m.away_until_ms is not None and m.away_until_ms <= now_ms
+        if m.status is MemberStatus.AWAY
+        and m.away_until_ms is not None
+        and m.away_until_ms <= now_ms
+        and m.nodeid not in returning
     )
 
 
@@ -164,12 +169,20 @@ def _cluster_requests(state: ClusterState) -> tuple[Proposal, ...]:
         proposals.append(_config(state, configs[0]))
     for request in state.requests:
         if isinstance(request, LeaveRequest):
-            because = "an operator asked it to leave"
-            proposals.append(BeginLeave(request=request.id, nodeid=request.asked_by, because=because))
+            proposals.append(_leave(state, request))
         elif isinstance(request, OverrideRequest):
             because = "an operator declared its node powered off"
             proposals.append(Override(request=request.id, victim=request.victim, because=because))
     return tuple(proposals)
+
+
+def _leave(state: ClusterState, request: LeaveRequest) -> Proposal:
+    frozen = [r.name for r in state.services if r.owner == request.asked_by and r.frozen]
+    if frozen:
+        text = f"{frozen[0]} is frozen on it; unfreeze it first with: clusvcadm -U {frozen[0]}"
+        return Answer(request=request.id, code=Code.FROZEN, because=text, text=text)
+    because = "an operator asked it to leave"
+    return BeginLeave(request=request.id, nodeid=request.asked_by, because=because)
 
 
 def _config(state: ClusterState, request: ConfigRequest) -> Proposal:

@@ -82,6 +82,8 @@ def new_services(cluster: Cluster, *, may_run_on: tuple[NodeId, ...]) -> tuple[S
 
 def begin_epoch(state: ClusterState, begin: BeginEpoch, by: NodeId, view_id: int) -> ClusterState:
     """Fold the members that are gone into the state; the epoch of this view starts."""
+    if state.begun_view == view_id:
+        return state
     state = replace(state, epoch=state.epoch + 1, begun_by=by, begun_view=view_id)
     for member in state.members:
         if member.nodeid in begin.synced:
@@ -112,10 +114,7 @@ def lose(state: ClusterState, member: Member, reason: str) -> ClusterState:
         boot_id=member.boot_id,
     )
     state = replace(_without_member(state, member.nodeid), fence=domain)
-    if state.config.two_node:
-        # In two-node mode the lost half is quorate as well: it may start whatever we could start.
-        state = replace(state, services=tuple(held(s, member.nodeid) for s in state.services))
-    return state
+    return replace(state, services=tuple(_perhaps_started(s, member.nodeid) for s in state.services))
 
 
 def declare_victim(state: ClusterState, decision: DeclareVictim) -> ClusterState:
@@ -155,8 +154,11 @@ def admit(state: ClusterState, joiner: Joiner, now_ms: int) -> ClusterState:
             key=lambda b: b.nodeid,
         )
     )
+    rollout = state.rollout
+    if rollout is not None and nodeid not in rollout.waiting:
+        rollout = replace(rollout, waiting=tuple(sorted((*rollout.waiting, nodeid))))
     protocol = min(m.protocol for m in members)
-    return replace(state, members=members, boots=boots, protocol=protocol)
+    return replace(state, members=members, boots=boots, protocol=protocol, rollout=rollout)
 
 
 def take_inventory(state: ClusterState, sender: NodeId, inventory: Inventory) -> ClusterState:
@@ -210,6 +212,16 @@ def reconsider(state: ClusterState) -> ClusterState:
         state,
         services=tuple(replace(s, parked=False, retry_at_ms=None, evaluate=True) for s in state.services),
     )
+
+
+def _perhaps_started(record: ServiceRecord, lost: NodeId) -> ServiceRecord:
+    """Count in what the lost node may have done after the last entry that we share.
+
+    It may have read a decision that never came here, and in two-node mode it decides itself. What a remaining node has
+    started it can only start after fencing that node; anything else it may have started.
+    """
+    safe = record.owner is not None and record.state in (ServiceState.STARTED, ServiceState.STARTING)
+    return record if safe else held(record, lost)
 
 
 def _away(state: ClusterState, member: Member) -> ClusterState:

@@ -394,7 +394,7 @@ def _fold(session: Session, sender: NodeId, entry: Entry, local_ms: int) -> Sess
             folded = folding.apply_decision(state, entry, sender)
             mine = sender == session.me.nodeid
             session = replace(session, anchor_ms=local_ms, deciding=session.deciding and not mine)
-        case Decision() if sender == session.me.nodeid:
+        case Decision() if entry.view_id == view.view_id and sender == session.me.nodeid:
             return replace(session, deciding=False)
         case Inventory() if begun:
             folded = folding.apply_inventory(state, entry, sender)

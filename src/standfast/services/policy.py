@@ -102,7 +102,7 @@ def _decide_started(
         )
     if head is not None:
         return take_request(record, service, head, situation.around, situation.victims)
-    if record.frozen:
+    if record.frozen and owner not in situation.leaving:
         return None
     stop = _reason_to_stop(record, service, owner, situation)
     if stop is not None:

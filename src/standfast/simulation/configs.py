@@ -30,7 +30,9 @@ def first_cluster(plan: Plan, version: int) -> Cluster:
             name=f"node{n}",
             nodeid=NodeId(n),
             methods=(
-                FenceMethod(name="power", steps=(FenceStep(device=f"pdu{n}", agent="fence_sim", arguments=()),)),
+                FenceMethod(
+                    name="power", steps=(FenceStep(device=f"pdu{n}", agent="fence_sim", arguments=()),)
+                ),
             ),
         )
         for n in range(1, plan.nodes + 1)
@@ -41,7 +43,8 @@ def first_cluster(plan: Plan, version: int) -> Cluster:
         restricted=rng.random() < 0.4,
         nofailback=rng.random() < 0.4,
         members=tuple(
-            DomainMember(name=n.name, priority=rng.randint(1, 3)) for n in rng.sample(nodes, max(1, plan.nodes - 1))
+            DomainMember(name=n.name, priority=rng.randint(1, 3))
+            for n in rng.sample(nodes, max(1, plan.nodes - 1))
         ),
     )
     services = tuple(_service(rng, plan, k) for k in range(plan.services))

@@ -156,7 +156,7 @@ def draw_plan(seed: int) -> Plan:
     nodes = rng.choice((2, 2, 3, 3, 4, 5))
     ids = [NodeId(n) for n in range(1, nodes + 1)]
     end_ms = rng.choice((40_000, 80_000, 150_000))
-    count = rng.randint(3, 18)
+    count = rng.choice((3, 8, 18, 40, 80))
     times = sorted(rng.randint(8_000, end_ms) for _ in range(count))
     if rng.random() < 0.4:
         times = _clustered(rng, times)
@@ -202,7 +202,12 @@ def _draw(rng: Random, ids: list[NodeId], services: int) -> Fault:
         (14, Ask(node, rng.choice(list(Operation)), service, rng.choice([None, *ids]))),
         (5, UpdateFile(node, service, rng.choice(("change", "add", "remove", "touch")))),
         (3, LeaveOrderly(node, rng.choice((2_000, 10_000)))),
-        (3, ClockJumps(node, rng.choice((-50_000, 0, 3_000_000)), rng.choice((500, 900, 1_000, 1_100, 3_000)))),
+        (
+            3,
+            ClockJumps(
+                node, rng.choice((-50_000, 0, 3_000_000)), rng.choice((500, 900, 1_000, 1_100, 3_000))
+            ),
+        ),
         (2, DiskFull(node, ms)),
     ]
     return rng.choices([fault for _, fault in kinds], [weight for weight, _ in kinds])[0]

@@ -13,7 +13,9 @@ from standfast.simulation.world import Asked, World
 from standfast.terms import NodeId, ServiceName
 from standfast.wire.control import Code
 
-STOP_BOUND_MS = 45_000  # a node without quorum has stopped its services by then: the longest simulated stop, twice
+STOP_BOUND_MS = (
+    45_000  # a node without quorum has stopped its services by then: the longest simulated stop, twice
+)
 
 Point = tuple[int, int, int]
 """A place of the log: epoch, the view in which it began, index."""
@@ -39,7 +41,9 @@ class Judge:
             truth = other.services.get(service)
             if truth is not None:
                 rule = "S5" if truth is Truth.DEAD else "S1"
-                self._breach(rule, f"{service} starts on {machine.name} while {other.name} has it ({truth.value})")
+                self._breach(
+                    rule, f"{service} starts on {machine.name} while {other.name} has it ({truth.value})"
+                )
 
     def on_step(self, machine: Machine) -> None:
         """S3 and determinism: the same place of the log, the same state, on every node. Also begins the clock of S2."""
@@ -56,7 +60,14 @@ class Judge:
             return
         point = (state.epoch, state.begun_view, state.index)
         content = hash(
-            (state.now_ms, state.config.config_version, state.services, state.members, state.fence, state.requests)
+            (
+                state.now_ms,
+                state.config.config_version,
+                state.services,
+                state.members,
+                state.fence,
+                state.requests,
+            )
         )
         known = self._seen.setdefault(point, content)
         if known != content:
@@ -107,7 +118,9 @@ class Judge:
         if len({digest(state) for state in states}) > 1:
             return ["L2 the members' states differ"]
         state = states[0]
-        lines.extend(f"L2 {m.nodeid} is {m.status.value}" for m in state.members if m.status is not MemberStatus.ONLINE)
+        lines.extend(
+            f"L2 {m.nodeid} is {m.status.value}" for m in state.members if m.status is not MemberStatus.ONLINE
+        )
         lines.extend(f"L2 node {v.nodeid} is still a victim" for v in state.fence.victims)
         lines.extend(f"S4 {r.id} was never answered" for r in state.requests)
         lines.extend(
@@ -131,7 +144,9 @@ class Judge:
             runs_on = [m.nodeid for m in self._world.machines.values() if record.name in m.services]
             if record.state is ServiceState.STARTED:
                 owner = None if record.owner is None else self._world.machines[record.owner]
-                if owner is None or (owner.services.get(record.name) is not Truth.WHOLE and not record.frozen):
+                if owner is None or (
+                    owner.services.get(record.name) is not Truth.WHOLE and not record.frozen
+                ):
                     lines.append(f"L1 {record.name} is started on {record.owner} but does not run there")
                 continue
             resting = record.state in (ServiceState.DISABLED, ServiceState.FAILED)

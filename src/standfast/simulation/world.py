@@ -73,7 +73,9 @@ class World:
         self.violations: list[str] = []
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
-        self.network = SimNetwork(rng=Random(plan.seed * 7 + 2), call_at=self.call_at, now_ms=lambda: self.now_ms)
+        self.network = SimNetwork(
+            rng=Random(plan.seed * 7 + 2), call_at=self.call_at, now_ms=lambda: self.now_ms
+        )
         self.fence_fails = 0
         self.fence_slow = 0
         self.requests: dict[str, Asked] = {}
@@ -317,7 +319,11 @@ class World:
 
     def _send(self, machine: Machine, daemon: Daemon, entry: Entry) -> None:
         if self.keep_log:
-            shown = entry.proposals if isinstance(entry, Decision) else (entry.fact if isinstance(entry, Observation) else type(entry).__name__)
+            shown = (
+                entry.proposals
+                if isinstance(entry, Decision)
+                else (entry.fact if isinstance(entry, Observation) else type(entry).__name__)
+            )
             lineage = f" {entry.lineage} in view {entry.view_id}" if isinstance(entry, Hello) else ""
             self.say(f"{machine.name} sends {shown}{lineage}")
         self.counts["messages"] += 1
