@@ -139,16 +139,18 @@ def _exec(options: argparse.Namespace, lab: Lab, _out: TextIO) -> int:
         raise StandfastError(
             f"no command to run on {options.node}; add one, such as: clustat", code="lab-usage"
         )
-    return _attach(lab, options.node, arguments, {})
+    return _attach(lab, options.node, arguments, {}, None)
 
 
 def _shell(options: argparse.Namespace, lab: Lab, _out: TextIO) -> int:
-    return _attach(lab, options.node, _SHELL, {"PS1": _PROMPT})
+    return _attach(lab, options.node, _SHELL, {"PS1": _PROMPT}, os.environ.get("HOME", "/"))
 
 
-def _attach(lab: Lab, node: str, arguments: Sequence[str], more: dict[str, str]) -> int:
+def _attach(
+    lab: Lab, node: str, arguments: Sequence[str], more: dict[str, str], directory: str | None
+) -> int:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    status = session.attach(lab.node(node).start, arguments, kept | more)
+    status = session.attach(lab.node(node).start, arguments, kept | more, directory)
     return status if status >= 0 else 128 - status
 
 
@@ -188,11 +190,11 @@ def _heal(_options: argparse.Namespace, lab: Lab, _out: TextIO) -> int:
 
 
 def _logs(options: argparse.Namespace, lab: Lab, out: TextIO) -> int:
-    if options.node is not None:
-        lab.check_machine(options.node)
     lab.plan()  # where no lab is, there are no logs
     path = lab.place.log(options.node or "all")
-    path.touch()
+    if not path.exists():
+        lab.check_machine(options.node or CORE)
+        return 0
     with path.open(encoding="utf-8", errors="replace") as file:
         while True:
             running = starting.is_running(lab.place)

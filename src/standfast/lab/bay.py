@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +38,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     watch: AddressWatch
     numbers: Iterator[int]
     tasks: asyncio.TaskGroup
+    kill_strays: Callable[[], Coroutine[None, None, None]]
 
 
 class Bay:
@@ -249,6 +250,8 @@ class Bay:
             ):  # its network namespace may be gone already, and the port with it
                 network.silence(self.machine)
             asyncio.get_running_loop().call_later(_UNPLUG_AFTER_S, self._unplug)
+        if not self._around.plan.isolated:
+            self._around.tasks.create_task(self._around.kill_strays())
         self._around.watch.forget(self.name)
         shutil.rmtree(self._place.root(self.name) / "run", ignore_errors=True)
         self._around.logbook.note(self.name, f"lab: {self.name} is off")

@@ -29,6 +29,7 @@ def build_tree(directory: Path, root: Path, *, hostname: str, hosts: str, boot_i
     }
     kernel.mount("tmpfs", Path("/run"), _TMPFS)
     HOST.mkdir()
+    Path("/run/lock").mkdir(mode=0o1777)
     kernel.bind(Path("/"), HOST)
     for path, descriptor in kept.items():
         path.mkdir(parents=True, exist_ok=True)

@@ -86,6 +86,7 @@ class Laboratory:
             watch=self._open_watch(),
             numbers=itertools.count(_FIRST_NUMBER),
             tasks=tasks,
+            kill_strays=self._kill_strays,
         )
         machines = (core_machine(), *self._plan.machines)
         self._bays = {machine.name: Bay(machine, around) for machine in machines}
@@ -279,6 +280,13 @@ class Laboratory:
             cuts=tuple(sorted(self._cuts)),
             fallback=self._plan.fallback,
         )
+
+    async def _kill_strays(self) -> None:
+        """Without namespaces, what a machine leaves that died by itself is ours: end it."""
+        known = {bay.pid for bay in self._bays.values()} | {self._sequencer_pid}
+        for child in processes.children(os.getpid()):
+            if child not in known:
+                await processes.kill_family(child)
 
     async def _remove(self) -> None:
         """End every process of the lab and remove its directory."""

@@ -4,6 +4,7 @@ Pure. Times in milliseconds: `_ms` on the monotonic clock of this machine, which
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import Struct, json
 
@@ -47,7 +48,7 @@ def silences(probes: Sequence[Probe], longer_than_ms: float) -> tuple[Silence, .
     )
     found = [
         Silence(since=one, until=other)
-        for one, other in zip(answered, answered[1:], strict=False)
+        for one, other in pairwise(answered)
         if other.done_ms - one.done_ms > longer_than_ms
     ]
     if answered and max(probe.done_ms for probe in probes) - answered[-1].done_ms > longer_than_ms:

@@ -32,6 +32,11 @@ def family(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def children(pid: int) -> tuple[int, ...]:
+    """Return the processes whose parent this process is."""
+    return tuple(other for other in _all() if (fields := _fields(other)) and int(fields[1]) == pid)
+
+
 async def stop_all(find: Find) -> None:
     """Stop every process, until a look at all of them finds none that moves; raises TimeoutError."""
     async with asyncio.timeout(STOP_S_MAX):

@@ -148,19 +148,25 @@ def run(
     return subprocess.CompletedProcess(list(arguments), status, out, err)
 
 
-def attach(start: Start, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def attach(
+    start: Start, arguments: Sequence[str], environment: Mapping[str, str], directory: str | None = None
+) -> int:
     """Run a command with this process's own input and output, on a terminal if both are one; returns the exit status.
+
+    `directory` None: this process's own, where the machine has it, too.
 
     Raises as Remote.wait does.
     """
     if sys.stdin is not None and os.isatty(0) and os.isatty(1):
-        return _attach_terminal(start, arguments, environment)
-    remote = start(arguments, stdin=0, stdout=1, stderr=2, environment=environment)
+        return _attach_terminal(start, arguments, environment, directory)
+    remote = start(arguments, stdin=0, stdout=1, stderr=2, environment=environment, directory=directory)
     with _signals_to(remote):
         return remote.wait()
 
 
-def _attach_terminal(start: Start, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def _attach_terminal(
+    start: Start, arguments: Sequence[str], environment: Mapping[str, str], directory: str | None
+) -> int:
     """Give the command a terminal of its own and connect it with ours."""
     near, far = os.openpty()
     before = termios.tcgetattr(0)
@@ -170,7 +176,15 @@ def _attach_terminal(start: Start, arguments: Sequence[str], environment: Mappin
 
     resize()
     try:
-        remote = start(arguments, stdin=far, stdout=far, stderr=far, environment=environment, terminal=True)
+        remote = start(
+            arguments,
+            stdin=far,
+            stdout=far,
+            stderr=far,
+            environment=environment,
+            directory=directory,
+            terminal=True,
+        )
     finally:
         os.close(far)
     previous = signal.signal(signal.SIGWINCH, resize)
