@@ -121,6 +121,13 @@ class Seat:
         self.group, self.piped = group, 0
         self._ordered.put(view)
 
+    def drift(self) -> None:
+        """Go out of reach of the group, with the messages up to the last own one: the others may have had that."""
+        if self.group is not None:
+            own = [n for n, message in enumerate(self.group.log, start=1) if message.sender == self.nodeid]
+            self.pipe_until(max(self.piped, *own[-1:], 0))
+            self.quit()
+
     def quit(self) -> None:
         """Go on without the group; own messages that did not get here wait for the next view."""
         if self.group is not None:

@@ -183,8 +183,6 @@ class SimNetwork:
         def noticed() -> None:
             if self._frozen.get(nodeid) == act:
                 self._topology.lose(nodeid)
-                if nodeid in self._seats:
-                    self._seats[nodeid].quit()
 
         self._notice_in(self._lost_ms(), noticed)
 
@@ -333,6 +331,9 @@ class SimNetwork:
             b,
         ) in self._cuts:  # forming a view takes answers from all its members, so that every cut is noticed
             self._topology.cut(a, b)
+        for nodeid, seat in sorted(self._seats.items()):
+            if not self._topology.is_reached(nodeid):
+                seat.drift()
         views: dict[int, dict[NodeId, View]] = {}
         for nodeid, view in sorted(self._topology.form_views().items()):
             if nodeid in self._seats:
