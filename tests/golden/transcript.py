@@ -8,6 +8,8 @@ from pathlib import Path
 
 def transcript(title: str, command: Sequence[str], *, out: str, err: str, status: int) -> str:
     """Return the text of a golden file: standard output byte for byte, then standard error and the exit status."""
+    if out and not out.endswith("\n"):
+        out += "\n\\ no newline at the end\n"
     return f"# {title}\n$ {' '.join(command)}\n{out}--- stderr\n{err}--- exit {status}\n"
 
 

@@ -9,10 +9,11 @@ from typing import TextIO
 
 from msgspec import json
 
+from standfast.cli.conf_file import read_file
 from standfast.cli.options import OptionError, read_options
 from standfast.conf.findings import Level
 from standfast.conf.load import Loaded, load
-from standfast.wire.control import LINE_BYTES_MAX
+from standfast.conf.parse import BYTES_MAX
 from standfast.wire.paths import PREFIX_VARIABLE, paths_under
 
 PROGRAM = "standfast check"
@@ -46,15 +47,10 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
         return USAGE_FAULT
     name = rest[0] if rest else paths_under(os.environ.get(PREFIX_VARIABLE, "")).cluster_conf
     try:
-        data = _read(name)
+        data = read_file(name, BYTES_MAX)
     except OSError as error:
         err.write(
             f"{name}: {error.strerror or error}; name a readable file\nUnable to get the configuration\n"
-        )
-        return NO_FILE
-    if len(data) > LINE_BYTES_MAX:
-        err.write(
-            f"{name}: longer than {LINE_BYTES_MAX} bytes; this is no cluster.conf\nUnable to get the configuration\n"
         )
         return NO_FILE
     loaded = load(name, data)
@@ -77,8 +73,3 @@ def exit_status(loaded: Loaded) -> int:
     if loaded.cluster is not None:
         return 0
     return NOT_XML if any(finding.level is Level.FATAL for finding in loaded.findings) else INVALID
-
-
-def _read(name: str) -> bytes:
-    with open(name, "rb") as file:  # noqa: PTH123 - pathlib takes longer to load than this
-        return file.read(LINE_BYTES_MAX + 1)

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.golden.transcript import difference, title_of, transcript
 
 from standfast.cli.clustat import Screen, main
 from standfast.cli.line import STATUS_LINE, answer_lines
 from standfast.terms import NodeId, ServiceName
 from standfast.wire.control import NodeStatus, ServiceStatus, Status, encode_answer
-from tests.golden.transcript import difference, title_of, transcript
 
 HERE = Path(__file__).parent
 NOW_S = 1274770240  # Tue May 25 06:50:40 2010
