@@ -15,6 +15,7 @@ from standfast.cluster.entry import (
     ConfigWritten,
     Decision,
     DeclareVictim,
+    EpochKept,
     Evict,
     FenceResult,
     FinishRollout,
@@ -106,6 +107,10 @@ def apply_observation(state: ClusterState, observation: Observation, sender: Nod
             return _fence_result(state, fact, sender)
         case ConfigWritten():
             return _config_written(state, fact, sender)
+        case EpochKept():
+            if fact.epoch != state.epoch or sender in state.kept:
+                return state
+            return replace(state, kept=tuple(sorted((*state.kept, sender))))
         case Vacant():
             return membership.vacated(state, sender, observation.incarnation)
         case Ran() | Failed() | Gone() | Cleared() | Stuck():

@@ -53,7 +53,7 @@ def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tu
     proposals: list[Proposal] = [
         *_daemons_that_stay_away(state, outlook, now_ms),
         *_newcomers(state, outlook),
-        *fencing.decide(state.fence, state.config.nodes, me, now_ms),
+        *_fencing(state, me, now_ms),
         *_cluster_requests(state),
         *_rollout(state),
         *policy.decide(situation(state, now_ms)),
@@ -122,6 +122,18 @@ def situation(state: ClusterState, now_ms: int) -> policy.Situation:
         leaving=frozenset(m.nodeid for m in state.members if m.leaving or m.nodeid not in configured),
         now_ms=now_ms,
     )
+
+
+def _fencing(state: ClusterState, me: NodeId, now_ms: int) -> tuple[Proposal, ...]:
+    """Fence from this node, or from the lowest one that takes part if this one is a victim itself."""
+    able = [
+        m.nodeid
+        for m in state.members
+        if m.status is MemberStatus.ONLINE and state.fence.victim(m.nodeid) is None and not m.leaving
+    ]
+    if not able:
+        return ()
+    return fencing.decide(state.fence, state.config.nodes, me if me in able else min(able), now_ms)
 
 
 def _daemons_that_stay_away(state: ClusterState, outlook: Outlook, now_ms: int) -> tuple[DeclareVictim, ...]:

@@ -29,6 +29,12 @@ class WriteConfig(Struct, frozen=True, tag=True, kw_only=True):
     document: str
 
 
+class KeepEpoch(Struct, frozen=True, tag=True, kw_only=True):
+    """Write the epoch to this node's disk so that it survives a loss of power."""
+
+    epoch: int
+
+
 class UseConfig(Struct, frozen=True, tag=True, kw_only=True):
     """The active configuration is this one from now on: votes, trees, fence methods."""
 
@@ -66,5 +72,14 @@ class Leave(Struct, frozen=True, tag=True):
     """Say goodbye to the engine and end."""
 
 
-Task = StartService | StopService | GiveUpWork | StartAttempt | CancelAttempt | TakeInventory | WriteConfig
+Task = (
+    StartService
+    | StopService
+    | GiveUpWork
+    | StartAttempt
+    | CancelAttempt
+    | TakeInventory
+    | WriteConfig
+    | KeepEpoch
+)
 Effect = Task | Send | UseConfig | AnswerRequest | Note | Quit | Restart | Leave

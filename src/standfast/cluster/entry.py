@@ -33,7 +33,9 @@ class Hello(Struct, frozen=True, tag=True, kw_only=True):
     protocol_min: int
     epoch_seen: int
     config_version: int
-    config_digest: str
+    votes: int
+    votes_total: int  # of all configured nodes
+    two_node: bool
     lineage: Lineage | None = None
     restarting: bool = False  # it was evicted and stops everything; it will come back as a new incarnation
 
@@ -96,7 +98,13 @@ class Vacant(Struct, frozen=True, tag=True, kw_only=True):
     """Nothing runs on this node any more, and it is about to leave as it was asked to."""
 
 
-Fact = ServiceFact | FenceResult | ConfigWritten | Vacant
+class EpochKept(Struct, frozen=True, tag=True, kw_only=True):
+    """This node will remember the epoch, even if its power fails."""
+
+    epoch: int
+
+
+Fact = ServiceFact | FenceResult | ConfigWritten | Vacant | EpochKept
 
 
 class Observation(Struct, frozen=True, tag=True, kw_only=True):

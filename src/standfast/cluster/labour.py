@@ -33,6 +33,9 @@ class Labour(Struct, frozen=True, kw_only=True):
     writing: int | None = None
     write_failure: str = ""
     write_again_ms: int | None = None
+    epoch_kept: int = 0
+    keeping: int | None = None
+    keep_again_ms: int | None = None
     asked: tuple[OperatorRequest, ...] = ()
 
     def service(self, name: ServiceName) -> ServiceWork:

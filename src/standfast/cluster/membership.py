@@ -54,6 +54,7 @@ def form(
         epoch=epoch,
         begun_by=by,
         begun_view=view_id,
+        kept=(),
         index=0,
         now_ms=0,
         wall_s=wall_s,
@@ -84,7 +85,7 @@ def begin_epoch(state: ClusterState, begin: BeginEpoch, by: NodeId, view_id: int
     """Fold the members that are gone into the state; the epoch of this view starts."""
     if state.begun_view == view_id:
         return state
-    state = replace(state, epoch=state.epoch + 1, begun_by=by, begun_view=view_id)
+    state = replace(state, epoch=state.epoch + 1, begun_by=by, begun_view=view_id, kept=())
     for member in state.members:
         if member.nodeid in begin.synced:
             continue

@@ -15,6 +15,7 @@ from standfast.cluster import session as log
 from standfast.cluster.effect import (
     AnswerRequest,
     Effect,
+    KeepEpoch,
     Leave,
     Note,
     Quit,
@@ -102,6 +103,14 @@ class ConfigStored(Struct, frozen=True, tag=True, kw_only=True):
     text: str = ""
 
 
+class EpochStored(Struct, frozen=True, tag=True, kw_only=True):
+    """The epoch was written to disk, or could not be."""
+
+    epoch: int
+    ok: bool
+    text: str = ""
+
+
 class Woke(Struct, frozen=True, tag=True):
     """The daemon stood still for a while: nothing may be done before everything that was missed is read."""
 
@@ -122,6 +131,7 @@ Event = (
     | AttemptEnded
     | StockTaken
     | ConfigStored
+    | EpochStored
     | Woke
     | TimePassed
 )
@@ -142,7 +152,9 @@ class Participant(Struct, frozen=True, kw_only=True):
 def create(me: Identity, config: Cluster, document: str) -> Participant:
     """Return the participant of a daemon that just started; `config` is what stands on its disk."""
     session = Session(me=me, config=config, document=document)
-    return Participant(session=session, labour=Labour(disk_version=config.config_version))
+    return Participant(
+        session=session, labour=Labour(disk_version=config.config_version, epoch_kept=me.epoch_seen)
+    )
 
 
 def step(
@@ -176,8 +188,7 @@ def next_wake_ms(node: Participant, local_ms: int) -> int | None:
         deadline = policy.next_deadline_ms(session.state)
         if deadline is not None:
             times.append(session.anchor_ms + deadline - session.state.now_ms)
-    if node.labour.write_again_ms is not None:
-        times.append(node.labour.write_again_ms)
+    times.extend(t for t in (node.labour.write_again_ms, node.labour.keep_again_ms) if t is not None)
     # What is already due was looked at in the last step; it waits for an event.
     return min((t for t in times if t > local_ms), default=None)
 
@@ -225,6 +236,8 @@ def _take(node: Participant, event: Event, local_ms: int) -> tuple[Participant, 
             return replace(node, labour=labouring.take_stock(node.labour, event.running, event.broken)), []
         case ConfigStored():
             return _config_stored(node, event, local_ms), []
+        case EpochStored():
+            return _epoch_stored(node, event, local_ms)
         case Woke():
             number = node.barriers + 1
             barrier = Barrier(number=number, incarnation=node.session.me.incarnation)
@@ -298,11 +311,25 @@ def _config_stored(node: Participant, event: ConfigStored, local_ms: int) -> Par
     return replace(node, labour=labour)
 
 
+def _epoch_stored(node: Participant, event: EpochStored, local_ms: int) -> tuple[Participant, list[Effect]]:
+    if event.ok:
+        labour = replace(node.labour, keeping=None, keep_again_ms=None, epoch_kept=event.epoch)
+        return replace(node, labour=labour), []
+    again = local_ms + labouring.WRITE_RETRY_MS
+    text = (
+        f"epoch {event.epoch} could not be written: {event.text}; no service starts before a majority has it"
+    )
+    note = Note(event="epoch.not-kept", subject=node.session.me.name, text=text)
+    return replace(node, labour=replace(node.labour, keeping=None, keep_again_ms=again)), [note]
+
+
 def _time_passed(node: Participant, local_ms: int) -> Participant:
-    again = node.labour.write_again_ms
-    if again is None or again > local_ms:
-        return node
-    return replace(node, labour=replace(node.labour, write_again_ms=None))
+    labour = node.labour
+    if labour.write_again_ms is not None and labour.write_again_ms <= local_ms:
+        labour = replace(labour, write_again_ms=None)
+    if labour.keep_again_ms is not None and labour.keep_again_ms <= local_ms:
+        labour = replace(labour, keep_again_ms=None)
+    return replace(node, labour=labour)
 
 
 def _notes(before: ClusterState | None, node: Participant) -> list[Effect]:
@@ -431,6 +458,8 @@ def _begin(labour: Labour, task: object) -> Labour:
             return replace(labour, inventory_asked=True)
         case WriteConfig():
             return replace(labour, writing=task.version)
+        case KeepEpoch():
+            return replace(labour, keeping=task.epoch)
         case _:
             return labour
 

@@ -5,10 +5,11 @@ Pure and level-triggered: asked again with the same facts it says the same. Sour
 
 from msgspec import Struct
 
-from standfast.cluster.effect import TakeInventory, Task, WriteConfig
+from standfast.cluster.effect import KeepEpoch, TakeInventory, Task, WriteConfig
 from standfast.cluster.entry import (
     ConfigWritten,
     Entry,
+    EpochKept,
     Fact,
     FenceResult,
     Inventory,
@@ -18,7 +19,7 @@ from standfast.cluster.entry import (
 )
 from standfast.cluster.labour import Labour, is_idle
 from standfast.cluster.session import Identity
-from standfast.cluster.state import ClusterState, Member, MemberStatus
+from standfast.cluster.state import ClusterState, Member, MemberStatus, is_kept
 from standfast.fencing import domain as fencing
 from standfast.services.proposal import Cleared, Failed, Gone, Ran, Stuck
 from standfast.services.work import (
@@ -99,10 +100,11 @@ def _take_part(  # noqa: PLR0917
 ) -> Wanted:
     tasks: list[Task] = []
     facts: list[Fact] = []
+    may_start = allowed.may_act and is_kept(state)
     names = sorted({r.name for r in state.services} | {w.name for w in labour.services})
     for name in names:
         wanted = reconcile_service(
-            state.service(name), labour.service(name), me.nodeid, may_start=allowed.may_act, must_stop=""
+            state.service(name), labour.service(name), me.nodeid, may_start=may_start, must_stop=""
         )
         match wanted:
             case StartService() | StopService() | GiveUpWork():
@@ -128,6 +130,10 @@ def _take_part(  # noqa: PLR0917
             facts.append(ConfigWritten(version=state.rollout.version, ok=True))
         elif labour.write_failure:
             facts.append(ConfigWritten(version=state.rollout.version, ok=False, text=labour.write_failure))
+    if labour.epoch_kept < state.epoch and labour.keeping is None and labour.keep_again_ms is None:
+        tasks.append(KeepEpoch(epoch=state.epoch))
+    elif labour.epoch_kept >= state.epoch and me.nodeid not in state.kept:
+        facts.append(EpochKept(epoch=state.epoch))
     leave = False
     if member.leaving and not tasks and not any(needs_care(w) for w in labour.services):
         if any(me.nodeid in record.may_run_on for record in state.services):

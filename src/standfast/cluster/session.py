@@ -153,7 +153,9 @@ def greeting(session: Session) -> Hello:
         protocol_min=PROTOCOL_VERSION_MIN,
         epoch_seen=max(session.epoch_seen, me.epoch_seen),
         config_version=session.config.config_version,
-        config_digest="",
+        votes=next((n.votes for n in session.config.nodes if n.nodeid == me.nodeid), 0),
+        votes_total=sum(n.votes for n in session.config.nodes),
+        two_node=session.config.two_node,
         lineage=lineage,
         restarting=bool(session.evicted),
     )
@@ -306,6 +308,11 @@ def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
     sizes = {lineage: sum(1 for _, other in with_state if other == lineage) for _, lineage in with_state}
     _, best = max(with_state, key=lambda pair: (pair[1].epoch, pair[1].index, sizes[pair[1]], -pair[0]))
     winners = tuple(sorted(nodeid for nodeid, lineage in with_state if lineage == best))
+    if not _is_latest(best, winners, heard):
+        lost = session.state is not None
+        session = replace(session, synced=(), state=None, checkpoints=())
+        text = "what the cluster knew last was lost with the nodes that knew it"
+        return replace(session, evicted=text) if lost else session
     if session.me.nodeid in winners:
         return replace(session, synced=winners)
     state = session.state
@@ -318,15 +325,32 @@ def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
     return replace(session, evicted="the cluster went on without this node")
 
 
+def _is_latest(best: Lineage, winners: tuple[NodeId, ...], heard: list[Hello]) -> bool:
+    """Whether no later state than this can exist: a majority of the votes has it, or remembers no later epoch.
+
+    A later epoch was kept by a majority before anything was started in it, so two majorities would share a node that knows.
+    A node that remembers nothing (a new or diskless one) vouches for nothing. In two-node mode the half with the state
+    was not fenced, so the other half can have started nothing.
+    """
+    if any(h.two_node for h in heard):
+        return True
+    vouching = [h for h in heard if h.nodeid in winners or 0 < h.epoch_seen <= best.epoch]
+    return 2 * sum(h.votes for h in vouching) > max(h.votes_total for h in heard)
+
+
 def _is_blank(hello: Hello) -> bool:
     """Whether the node has no state and is free to take one over."""
     return hello.lineage is None and not hello.restarting
 
 
 def _founder(session: Session) -> NodeId | None:
-    hellos = [h for h in _related(session) if _is_blank(h)]
-    best = max(hellos, key=lambda h: (h.config_version, -h.nodeid), default=None)
-    return None if best is None else best.nodeid
+    """The node that makes the first state: the one with the newest configuration, lowest id first.
+
+    While a node that has to restart holds a newer one, nobody is: it will be back, and an acknowledged update is not lost.
+    """
+    hellos = _related(session)
+    newest = max(hellos, key=lambda h: (h.config_version, _is_blank(h), -h.nodeid), default=None)
+    return newest.nodeid if newest is not None and _is_blank(newest) else None
 
 
 def _heed(session: Session, entry: Entry) -> Session:
@@ -421,7 +445,12 @@ def _advanced(session: Session, state: ClusterState) -> Session:
     if state.index % CHECKPOINT_ENTRIES == 0:
         checkpoints = (*checkpoints, (state.index, state))[-CHECKPOINTS_KEPT:]
     return replace(
-        session, state=state, checkpoints=checkpoints, epoch_seen=max(session.epoch_seen, state.epoch)
+        session,
+        state=state,
+        checkpoints=checkpoints,
+        epoch_seen=max(session.epoch_seen, state.epoch),
+        config=state.config,
+        document=state.document,
     )
 
 

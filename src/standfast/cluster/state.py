@@ -105,6 +105,7 @@ class ClusterState(Struct, frozen=True, kw_only=True):
     epoch: int  # grows when a quorate part begins to decide in a new view
     begun_by: NodeId
     begun_view: int
+    kept: tuple[NodeId, ...]  # members that have this epoch on their disks
     index: int  # entries folded since the cluster was formed
     now_ms: int  # cluster time
     wall_s: int  # Unix time of the coordinator's last entry, for people only
@@ -138,6 +139,18 @@ class ClusterState(Struct, frozen=True, kw_only=True):
     def service(self, name: str) -> ServiceRecord | None:
         """The service's record."""
         return next((s for s in self.services if s.name == name), None)
+
+
+def is_kept(state: ClusterState) -> bool:
+    """Whether a majority of the votes will remember this epoch: only then is anything started in it.
+
+    A part of the cluster that comes back with an older state then meets somebody who knows better. In two-node mode the
+    fencing of the other half takes this place.
+    """
+    if state.config.two_node:
+        return True
+    votes = sum(node.votes for node in state.config.nodes if node.nodeid in state.kept)
+    return 2 * votes > sum(node.votes for node in state.config.nodes)
 
 
 def digest(state: ClusterState) -> str:

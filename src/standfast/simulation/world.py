@@ -15,6 +15,7 @@ from standfast.cluster import participant as part
 from standfast.cluster.effect import (
     AnswerRequest,
     Effect,
+    KeepEpoch,
     Leave,
     Note,
     Quit,
@@ -250,7 +251,6 @@ class World:
         node, effects = part.step(daemon.participant, event, local_ms, 1_000_000 + self.now_ms // 1000)
         daemon.participant = node
         self.counts["steps"] += 1
-        machine.epoch_seen = max(machine.epoch_seen, node.session.epoch_seen)
         self.on_step(machine)
         for effect in effects:
             if machine.daemon is not daemon:
@@ -295,6 +295,8 @@ class World:
                 self._take_inventory(machine, daemon)
             case WriteConfig():
                 self._write(machine, daemon, effect.version)
+            case KeepEpoch():
+                self._keep(machine, daemon, effect.epoch)
             case UseConfig():
                 daemon.port.configure(votes_of(effect.cluster))
             case AnswerRequest():
@@ -473,6 +475,22 @@ class World:
             self._feed(machine, part.ConfigStored(version=version, ok=ok, text=text))
 
         self.call_in(self.rng.randint(1, 60), written)
+
+    def _keep(self, machine: Machine, daemon: Daemon, epoch: int) -> None:
+        def kept() -> None:
+            if machine.daemon is not daemon:
+                return
+            if machine.frozen_since is not None:
+                machine.waiting.append(kept)
+                return
+            ok = machine.disk_full_until <= self.now_ms
+            if ok:
+                machine.epoch_seen = epoch
+            self._feed(
+                machine, part.EpochStored(epoch=epoch, ok=ok, text="" if ok else "no space left on device")
+            )
+
+        self.call_in(self.rng.randint(1, 60), kept)
 
     def _answer(self, outcome: Outcome) -> None:
         asked = self.requests[outcome.request]
