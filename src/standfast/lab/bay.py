@@ -56,6 +56,7 @@ class Bay:
         self._booted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._operated: asyncio.Future[str] | None = None
         self._plugged = False
+        self._dies_by_order = False
 
     @property
     def pid(self) -> int:
@@ -89,6 +90,7 @@ class Bay:
             os.close(output)
         loop = asyncio.get_running_loop()
         self.power = PowerState.ON
+        self._dies_by_order = False
         self._gone, self._booted = loop.create_future(), loop.create_future()
         self._around.reaper.end_of(self._pid).add_done_callback(self._note_death)
         number = next(self._around.numbers)
@@ -116,6 +118,7 @@ class Bay:
         if self.power is PowerState.OFF:
             return
         gone = self._gone
+        self._dies_by_order = True
         try:
             if self._around.plan.isolated:
                 if self._plugged:
@@ -240,6 +243,9 @@ class Bay:
 
     def _note_death(self, end: asyncio.Future[int]) -> None:
         """The machine's first process is dead, and with it, in namespaces, all others."""
+        _resolve(self._booted, "died while it booted")
+        _resolve(self._operated, "died meanwhile")
+        _resolve(self._gone, end.result())
         self.power = PowerState.OFF
         self._pid = 0
         self.daemon_pid = None
@@ -250,14 +256,11 @@ class Bay:
             ):  # its network namespace may be gone already, and the port with it
                 network.silence(self.machine)
             asyncio.get_running_loop().call_later(_UNPLUG_AFTER_S, self._unplug)
-        if not self._around.plan.isolated:
+        if not self._around.plan.isolated and not self._dies_by_order:
             self._around.tasks.create_task(self._around.kill_strays())
         self._around.watch.forget(self.name)
         shutil.rmtree(self._place.root(self.name) / "run", ignore_errors=True)
         self._around.logbook.note(self.name, f"lab: {self.name} is off")
-        _resolve(self._booted, "died while it booted")
-        _resolve(self._operated, "died meanwhile")
-        _resolve(self._gone, end.result())
 
     def _unplug(self) -> None:
         if self._plugged and self.power is PowerState.OFF:

@@ -64,7 +64,8 @@ class WebServer:
         try:
             listener = httpd.open_listener(self._address, self._port)
         except OSError as failure:
-            return 1, f"cannot listen on {self._address or '*'}:{self._port}: {failure.strerror}"
+            reason = os.strerror(failure.errno) if failure.errno else str(failure)
+            return 1, f"cannot listen on {self._address or '*'}:{self._port}: {reason}"
         pid = os.fork()
         if pid == 0:
             self._become_server(listener)
