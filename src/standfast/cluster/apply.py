@@ -328,7 +328,9 @@ def _config_written(state: ClusterState, fact: ConfigWritten, sender: NodeId) ->
     failures = tuple((n, text) for n, text in rollout.failures if n != sender)
     if fact.ok:
         waiting = tuple(n for n in rollout.waiting if n != sender)
-        return replace(state, rollout=replace(rollout, waiting=waiting, failures=failures))
+        written = tuple(sorted((*rollout.written, sender)))
+        done = replace(rollout, waiting=waiting, written=written, failures=failures)
+        return replace(state, rollout=done)
     failures = tuple(sorted((*failures, (sender, fact.text))))
     return replace(state, rollout=replace(rollout, failures=failures))
 

@@ -27,6 +27,7 @@ from standfast.cluster.state import (
     LeaveRequest,
     MemberStatus,
     OverrideRequest,
+    is_majority,
 )
 from standfast.fencing import domain as fencing
 from standfast.services import policy
@@ -216,4 +217,6 @@ def _rollout(state: ClusterState) -> tuple[FinishRollout, ...]:
     if any(nodeid not in failed for nodeid in rollout.waiting):
         return ()
     failures = tuple((n, text) for n, text in rollout.failures if n in rollout.waiting)
+    if not failures and not is_majority(state.config, rollout.written):
+        return ()  # an update that a minority has could be lost with it
     return (FinishRollout(version=rollout.version, failed=failures, because="every member has answered"),)

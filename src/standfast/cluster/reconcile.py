@@ -100,7 +100,7 @@ def _take_part(  # noqa: PLR0917
 ) -> Wanted:
     tasks: list[Task] = []
     facts: list[Fact] = []
-    may_start = allowed.may_act and is_kept(state)
+    may_start = allowed.may_act and is_kept(state) and not member.leaving
     names = sorted({r.name for r in state.services} | {w.name for w in labour.services})
     for name in names:
         wanted = reconcile_service(

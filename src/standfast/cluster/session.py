@@ -32,6 +32,7 @@ from standfast.cluster.state import (
     PROTOCOL_VERSION_MIN,
     ClusterState,
     digest,
+    is_majority,
 )
 from standfast.conf.model import Cluster
 from standfast.membership.view import View
@@ -200,7 +201,7 @@ def opening(session: Session, local_ms: int) -> Open | None:
     heard = tuple(h.nodeid for h in session.hellos)
     if session.me.nodeid not in heard or session.me.nodeid != min(heard):
         return None
-    if not _is_majority(session.config, heard):
+    if not is_majority(session.config, heard):
         return None
     return Open(view_id=session.view.view_id, nodes=heard)
 
@@ -253,14 +254,6 @@ def checkpoint(session: Session) -> Checkpoint | None:
 def forget_state(session: Session) -> Session:
     """Drop a state that differs from the others': the node is synced anew."""
     return replace(session, state=None, synced=(), diverged="", checkpoints=(), backlog=())
-
-
-def _is_majority(config: Cluster, nodes: tuple[NodeId, ...]) -> bool:
-    """Whether these nodes alone would be quorate: then whatever was decided before is known to one of them."""
-    if config.two_node:
-        return True
-    votes = sum(node.votes for node in config.nodes if node.nodeid in nodes)
-    return 2 * votes > sum(node.votes for node in config.nodes)
 
 
 def _on_hello(session: Session, sender: NodeId, hello: Hello) -> Session:

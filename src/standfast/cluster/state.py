@@ -96,6 +96,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     request: str
     asked_by: NodeId
     waiting: tuple[NodeId, ...]
+    written: tuple[NodeId, ...] = ()
     failures: tuple[tuple[NodeId, str], ...] = ()
 
 
@@ -147,10 +148,13 @@ def is_kept(state: ClusterState) -> bool:
     A part of the cluster that comes back with an older state then meets somebody who knows better. In two-node mode the
     fencing of the other half takes this place.
     """
-    if state.config.two_node:
-        return True
-    votes = sum(node.votes for node in state.config.nodes if node.nodeid in state.kept)
-    return 2 * votes > sum(node.votes for node in state.config.nodes)
+    return is_majority(state.config, state.kept)
+
+
+def is_majority(config: Cluster, nodes: tuple[NodeId, ...]) -> bool:
+    """Whether what these nodes know survives as long as the cluster can be quorate; in two-node mode one is enough."""
+    votes = sum(node.votes for node in config.nodes if node.nodeid in nodes)
+    return config.two_node or 2 * votes > sum(node.votes for node in config.nodes)
 
 
 def digest(state: ClusterState) -> str:
