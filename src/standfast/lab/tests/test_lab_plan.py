@@ -105,23 +105,18 @@ def test_a_lab_has_one_to_sixteen_nodes(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("nodes", "message"),
     [
-        ("<cluster", "cluster.conf:1"),
-        ('<cluster name="C" config_version="1"/>', "no clusternode"),
-        (
-            '<cluster name="C"><clusternodes><clusternode name="a"/></clusternodes></cluster>',
-            "needs a name and a nodeid",
-        ),
-        (
-            '<cluster name="C"><clusternodes><clusternode name="../a" nodeid="1"/></clusternodes></cluster>',
-            "needs a name and a nodeid",
-        ),
+        ('<clusternode name="a"', r"cluster\.conf:1: error: "),
+        ("", "no clusternode"),
+        ('<clusternode name="a" nodeid="1"/><clusternode name="b" nodeid="1"/>', r"cluster\.conf:1: error: "),
+        ('<clusternode name="../a" nodeid="1"/>', 'cannot be called "../a"'),
+        ('<clusternode name="core" nodeid="1"/>', 'cannot be called "core"'),
     ],
 )
-def test_a_cluster_conf_that_names_no_nodes_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_cluster_conf_that_cannot_run_is_refused(tmp_path: Path, nodes: str, message: str) -> None:
     config = tmp_path / "cluster.conf"
-    config.write_text(text)
+    config.write_text(f'<cluster name="C" config_version="1"><clusternodes>{nodes}</clusternodes></cluster>')
     with pytest.raises(ConfError, match=message):
         plan_lab(wanted(tmp_path, config=config))
 
