@@ -99,9 +99,10 @@ class Done(Struct, frozen=True, tag="done"):
 
 
 class Refused(Struct, frozen=True, tag="refused"):
-    """No, and why, for a person."""
+    """No, and why, for a person; `code` as in docs/errors.md."""
 
     text: str
+    code: str
 
 
 class MachineStatus(Struct, frozen=True, kw_only=True):

@@ -271,7 +271,7 @@ class Lab:
             raise self.not_running()
         answer = calls.decode_answer(data)
         if isinstance(answer, calls.Refused):
-            raise StandfastError(answer.text, code="lab-refused")
+            raise StandfastError(answer.text, code=answer.code)
         return answer
 
     def not_running(self) -> UnreachableError:

@@ -63,7 +63,9 @@ def _attempt(report: int) -> NoReturn:
             os._exit(0)
         _, status = os.waitpid(child, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    except (OSError, StandfastError) as failure:
+    except OSError as failure:
+        os.write(report, (failure.strerror or str(failure)).encode())
+    except StandfastError as failure:
         os.write(report, str(failure).encode())
     finally:
         os._exit(1)

@@ -21,7 +21,7 @@ from standfast.lab.addresses import AddressLog, AddressWatch, ClaimWatch, Networ
 from standfast.lab.bay import Bay, Surroundings
 from standfast.lab.calls import PowerState
 from standfast.lab.logbook import LogBook
-from standfast.lab.plan import CORE, LabPlan, MachinePlan, Place, core_machine
+from standfast.lab.plan import CORE, LabPlan, MachinePlan, Place, core_machine, network_of
 from standfast.lab.power import Outlet, PowerController
 from standfast.lab.reaper import Reaper
 
@@ -182,11 +182,13 @@ class Laboratory:
         try:
             return await self._carry_out(calls.decode_call(data), descriptors)
         except DecodeError as failure:
-            return calls.Refused(f"not understood: {failure}; is this client of the same version?")
+            return calls.Refused(
+                f"not understood: {failure}; is this client of the same version?", code="lab-failed"
+            )
         except StandfastError as failure:
-            return calls.Refused(str(failure))
+            return calls.Refused(str(failure), failure.code)
         except OSError as failure:
-            return calls.Refused(f"the lab failed: {failure}")
+            return calls.Refused(f"the lab failed: {failure}", code="lab-failed")
 
     async def _carry_out(self, call: calls.Call, descriptors: list[int]) -> calls.Answer:
         match call:
@@ -273,13 +275,20 @@ class Laboratory:
                     nodeid=bay.machine.nodeid,
                     power=bay.power,
                     daemon_pid=bay.daemon_pid,
-                    addresses=self._addresses.held(bay.name),
+                    addresses=self._addresses_of(bay),
                 )
                 for bay in self._bays.values()
             ),
             cuts=tuple(sorted(self._cuts)),
             fallback=self._plan.fallback,
         )
+
+    def _addresses_of(self, bay: Bay) -> tuple[str, ...]:
+        """What is known to be on the machine; on the loopback its own address is there without having come."""
+        held = self._addresses.held(bay.name)
+        if self._plan.isolated or bay.power is PowerState.OFF:
+            return held
+        return (network_of(self._plan).address(bay.machine), *held)
 
     async def _kill_strays(self) -> None:
         """Without namespaces, what a machine leaves that died by itself is ours: end it."""

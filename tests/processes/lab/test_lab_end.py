@@ -159,6 +159,23 @@ def test_the_command_line_runs_a_lab(folder: Path) -> None:
     assert nothing_is_left(folder)
 
 
+FORBID = 'echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-sys_admin --inh-caps=-all "$@"'
+
+
+def test_where_namespaces_are_forbidden_the_lab_says_so_and_uses_the_loopback(
+    folder: Path, namespaces_allowed: bool
+) -> None:
+    command = ("unshare", "-Ur", "sh", "-c", FORBID, "sh", *LAB, "--dir", str(folder), "up", "--no-daemons")
+    up = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert up.returncode == 0, up.stderr
+    assert up.stdout.startswith("namespaces are forbidden here (unshare: ")
+    shown = run_lab(folder, "status").stdout
+    assert "vapp1    1   on     -       127.1.4.201" in shown
+    assert "Without namespaces (unshare: " in shown
+    assert run_lab(folder, "down").returncode == 0
+    assert nothing_is_left(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_has_a_lab_of_its_own(folder: Path, namespaces_allowed: bool) -> None:
     nobody = {"user": 65534, "group": 65534}
