@@ -12,6 +12,7 @@ from standfast.cluster.entry import (
     ActivateConfig,
     BeginEpoch,
     BeginLeave,
+    CancelLeave,
     ConfigWritten,
     Decision,
     DeclareVictim,
@@ -152,10 +153,9 @@ def _apply_proposal(
         case FinishRollout():
             return _finish_rollout(state, proposal)
         case BeginLeave():
-            members = tuple(
-                replace(m, leaving=True) if m.nodeid == proposal.nodeid else m for m in state.members
-            )
-            return _finish(replace(state, members=members), proposal.request, Code.SUCCESS)
+            return _finish(_leaving(state, proposal.nodeid, leaving=True), proposal.request, Code.SUCCESS)
+        case CancelLeave():
+            return _leaving(state, proposal.nodeid, leaving=False)
         case Override():
             return _override(state, proposal)
         case Start() | Stop() | Settle() | Freeze() | Answer() | Forget() | Evaluated():
@@ -186,6 +186,11 @@ def _apply_service_proposal(state: ClusterState, proposal: ServiceProposal) -> C
         case _:
             pass
     return state
+
+
+def _leaving(state: ClusterState, nodeid: NodeId, *, leaving: bool) -> ClusterState:
+    members = tuple(replace(m, leaving=leaving) if m.nodeid == nodeid else m for m in state.members)
+    return replace(state, members=members)
 
 
 def _superseded(state: ClusterState, request: str) -> ClusterState:

@@ -9,6 +9,7 @@ from standfast.cluster.entry import (
     ActivateConfig,
     BeginEpoch,
     BeginLeave,
+    CancelLeave,
     DeclareVictim,
     Evict,
     FinishRollout,
@@ -33,6 +34,7 @@ from standfast.fencing import domain as fencing
 from standfast.services import policy
 from standfast.services.placement import Neighbourhood
 from standfast.services.proposal import Answer, ServiceRequest
+from standfast.services.record import ServiceState
 from standfast.terms import NodeId
 from standfast.wire.control import Code
 
@@ -56,6 +58,7 @@ def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tu
         *_newcomers(state, outlook),
         *_fencing(state, me, now_ms),
         *_cluster_requests(state),
+        *_cancelled_leaves(state),
         *_rollout(state),
         *policy.decide(situation(state, now_ms)),
     ]
@@ -191,11 +194,30 @@ def _cluster_requests(state: ClusterState) -> tuple[Proposal, ...]:
 
 def _leave(state: ClusterState, request: LeaveRequest) -> Proposal:
     frozen = [r.name for r in state.services if r.owner == request.asked_by and r.frozen]
+    stuck = _stuck_on(state, request.asked_by)
+    if stuck:
+        return Answer(request=request.id, code=Code.ABORT, because=stuck, text=stuck)
     if frozen:
         text = f"{frozen[0]} is frozen on it; unfreeze it first with: clusvcadm -U {frozen[0]}"
         return Answer(request=request.id, code=Code.FROZEN, because=text, text=text)
     because = "an operator asked it to leave"
     return BeginLeave(request=request.id, nodeid=request.asked_by, because=because)
+
+
+def _cancelled_leaves(state: ClusterState) -> tuple[CancelLeave, ...]:
+    return tuple(
+        CancelLeave(nodeid=m.nodeid, because=stuck)
+        for m in state.members
+        if m.leaving and (stuck := _stuck_on(state, m.nodeid))
+    )
+
+
+def _stuck_on(state: ClusterState, nodeid: NodeId) -> str:
+    """Which service keeps a node from leaving, as a sentence; empty: none."""
+    for record in state.services:
+        if nodeid in record.may_run_on and record.state in (ServiceState.FAILED, ServiceState.DISABLED):
+            return f"{record.name} may still run on it ({record.because}); stop it by hand, then restart the daemon"
+    return ""
 
 
 def _config(state: ClusterState, request: ConfigRequest) -> Proposal:

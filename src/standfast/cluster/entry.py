@@ -197,6 +197,13 @@ class BeginLeave(Struct, frozen=True, tag=True, kw_only=True):
     because: str
 
 
+class CancelLeave(Struct, frozen=True, tag=True, kw_only=True):
+    """A node cannot leave: something on it could not be stopped. It takes part as before."""
+
+    nodeid: NodeId
+    because: str
+
+
 class Override(Struct, frozen=True, tag=True, kw_only=True):
     """An operator's word takes the place of a victim's fencing."""
 
@@ -220,6 +227,7 @@ Proposal = (
     | RejectConfig
     | FinishRollout
     | BeginLeave
+    | CancelLeave
     | Override
     | Tick
     | BeginFencing
