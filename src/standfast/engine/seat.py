@@ -102,9 +102,12 @@ class Seat:
         self._aside.close()
         return self._sent.close()
 
-    def received(self) -> int:
-        """How many of the group's messages were delivered here already."""
-        return self.piped - self._ordered.tail(lambda event: isinstance(event, Message))
+    def indispensable(self) -> int:
+        """How many of the group's messages cannot be kept from this daemon: those delivered, and up to its last own."""
+        assert self.group is not None
+        received = self.piped - self._ordered.tail(lambda event: isinstance(event, Message))
+        own = (n for n, message in enumerate(self.group.log, start=1) if message.sender == self.nodeid)
+        return max(received, *own, 0)
 
     def pipe_until(self, count: int) -> None:
         """Let exactly the group's first `count` messages reach this daemon; those under way can be taken back."""
@@ -121,18 +124,9 @@ class Seat:
         self.group, self.piped = group, 0
         self._ordered.put(view)
 
-    def drift(self) -> None:
-        """Go out of reach of the group, with the messages up to the last own one: the others may have had that."""
-        if self.group is not None:
-            own = [n for n, message in enumerate(self.group.log, start=1) if message.sender == self.nodeid]
-            self.pipe_until(max(self.piped, *own[-1:], 0))
-            self.quit()
-
     def quit(self) -> None:
-        """Go on without the group; own messages that did not get here wait for the next view."""
+        """Go on without the group."""
         if self.group is not None:
-            missed = (m.payload for m in self.group.log[self.piped :] if m.sender == self.nodeid)
-            self.waiting = [*missed, *self.waiting]
             self.group.seats.remove(self)
             self.group = None
 

@@ -320,8 +320,8 @@ class SimNetwork:
             return
         awake = components((nodeid for nodeid in seats if nodeid not in self._frozen), self._cuts)
         for side in (*awake, *((nodeid,) for nodeid in sorted(seats) if nodeid in self._frozen)):
-            received = max(seats[nodeid].received() for nodeid in side)
-            count = self._rng.randint(received, len(group.log))
+            least = max(seats[nodeid].indispensable() for nodeid in side)
+            count = self._rng.randint(least, len(group.log))
             for nodeid in side:
                 seats[nodeid].pipe_until(count)
 
@@ -333,7 +333,7 @@ class SimNetwork:
             self._topology.cut(a, b)
         for nodeid, seat in sorted(self._seats.items()):
             if not self._topology.is_reached(nodeid):
-                seat.drift()
+                seat.quit()
         views: dict[int, dict[NodeId, View]] = {}
         for nodeid, view in sorted(self._topology.form_views().items()):
             if nodeid in self._seats:
