@@ -41,6 +41,11 @@ class LocalEngine:
         """This node."""
         return self._nodeid
 
+    @property
+    def token_ms(self) -> int:
+        """How long this daemon may be silent before the others give it up; known once it was let in."""
+        return self._welcome.result().token_ms
+
     def events(self) -> Inbox:
         """Yield what the engine delivers; it is the same iterator each time, and may be waited for once at a time."""
         return self._inbox

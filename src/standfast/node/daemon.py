@@ -1,0 +1,217 @@
+"""standfastd: the daemon of one node. It reads its configuration, takes its place in the cluster, and does its part.
+
+standfastd [--foreground] --engine local --sequencer SOCKET | --engine solo  [--name NODENAME] [--agents FOLDER]
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn, assert_never
+
+from msgspec import Struct
+
+from standfast.cluster.session import Identity
+from standfast.cluster.state import ConfigRequest
+from standfast.conf.findings import fatal, render_finding
+from standfast.conf.load import load
+from standfast.conf.parse import BYTES_MAX
+from standfast.engine.local import attach
+from standfast.engine.solo import SoloEngine
+from standfast.errors import ConfError, StandfastError
+from standfast.node.actions import Ending, EngineLost, Left, Refused, Restarting, Told, vote_table
+from standfast.node.background import detach, stay
+from standfast.node.desk import too_long
+from standfast.node.discovery import find_agents
+from standfast.node.guard import Guard, WatchfulSelector, longest_silence_ms
+from standfast.node.identity import find_node, read_boot_id, read_epoch
+from standfast.node.life import Setup, live
+from standfast.node.lock import take_lock
+from standfast.node.log import log_to, say
+from standfast.node.place import Place, make_folders, place_under
+from standfast.resources.operation import AGENT_DIRECTORY
+from standfast.terms import BootId, Incarnation
+from standfast.wire.paths import PREFIX_VARIABLE
+
+NAME_VARIABLE = "CMAN_NODENAME"
+BOOT_ID_VARIABLE = "STANDFAST_BOOT_ID"
+PATH_DEFAULT = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+logger = logging.getLogger(__name__)
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The command line."""
+
+    foreground: bool
+    sequencer: str | None  # None: a cluster of one
+    name: str
+    agents: tuple[Path, ...]
+
+
+def read_options(argv: Sequence[str]) -> Options:
+    """Return the options; ends the program with status 2 where they cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="standfastd", description="The daemon of one cluster node.", allow_abbrev=False
+    )
+    parser.add_argument("--foreground", action="store_true", help="do not go to the background")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "solo"),
+        required=True,
+        help="several nodes on this machine, or one alone",
+    )
+    parser.add_argument("--sequencer", metavar="SOCKET", help="where the local engine's sequencer listens")
+    parser.add_argument("--name", default="", metavar="NODENAME", help="which node of cluster.conf this is")
+    parser.add_argument(
+        "--agents",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help=f"a folder of resource agents to look into before {AGENT_DIRECTORY}; may be repeated",
+    )
+    options = parser.parse_args(argv)
+    if (options.engine == "local") is not (options.sequencer is not None):
+        parser.error("--engine local needs --sequencer SOCKET, and --engine solo has none")
+    return Options(
+        foreground=options.foreground,
+        sequencer=options.sequencer,
+        name=options.name,
+        agents=(*options.agents, Path(AGENT_DIRECTORY)),
+    )
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the daemon and return the exit status; a daemon that begins anew does not return."""
+    options = read_options(argv)
+    try:
+        ready = stay() if options.foreground else detach()
+        log_to(sys.stderr)
+        setup = prepare(options, environ)
+        with asyncio.Runner(loop_factory=(watched := _Watched()).make_loop) as runner:
+            ending = runner.run(_live(setup, options, watched.guard, ready))
+    except ConfError as failure:
+        for line in str(failure).splitlines():
+            sys.stderr.write(f"{line}\n")
+        return 1
+    except StandfastError as failure:
+        say(str(failure))
+        return 1
+    except OSError as failure:
+        where = f"{failure.filename}: " if failure.filename else ""
+        say(f"{where}{failure.strerror or failure}; the daemon cannot run without it")
+        return 1
+    except Exception:  # noqa: BLE001 - the daemon ends here; services are left as they are, for the next one
+        _report_defect(place_under(environ.get(PREFIX_VARIABLE, "")), traceback.format_exc())
+        return 1
+    return _end(ending)
+
+
+def prepare(options: Options, environ: Mapping[str, str]) -> Setup:
+    """Take the node's lock and read what stands on its disk. Raises StandfastError, OSError."""
+    place = place_under(environ.get(PREFIX_VARIABLE, ""))
+    make_folders(place)
+    take_lock(place.lock)
+    agents = find_agents(options.agents)
+    data = _read_conf(place.cluster_conf)
+    loaded = load(str(place.cluster_conf), data, tuple(agents.metadata))
+    if loaded.cluster is None:
+        raise ConfError("\n".join(loaded.lines), code="conf-invalid")
+    for line in loaded.lines:
+        logger.warning("config.finding", extra={"finding": line})
+    config, document = loaded.cluster, data.decode()
+    node = find_node(
+        config, options.name or environ.get(NAME_VARIABLE, ""), os.uname().nodename, place.cluster_conf
+    )
+    text = too_long(ConfigRequest(id="", asked_by=node.nodeid, document=document, cluster=config))
+    if text is not None:
+        raise ConfError(f"{place.cluster_conf}: {text}", code="conf-too-long")
+    me = Identity(
+        cluster=config.name,
+        nodeid=node.nodeid,
+        name=node.name,
+        incarnation=Incarnation(os.urandom(8).hex()),
+        boot_id=BootId(read_boot_id(environ.get(BOOT_ID_VARIABLE, ""))),
+        epoch_seen=read_epoch(place.epoch),
+    )
+    path = environ.get("PATH") or PATH_DEFAULT
+    return Setup(place=place, me=me, config=config, document=document, agents=agents, path=path)
+
+
+class _Watched:
+    """An event loop that notices when it stood still."""
+
+    def __init__(self) -> None:
+        self.guard = Guard()
+
+    def make_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(WatchfulSelector(self.guard))
+
+
+async def _live(setup: Setup, options: Options, guard: Guard, ready: Callable[[], None]) -> Ending:
+    me, votes = setup.me, vote_table(setup.config)
+    if options.sequencer is None:
+        solo = SoloEngine(me.nodeid, me.name, votes, view_id=time.time_ns() // 1_000_000)
+        return await live(setup, solo, guard, None, ready)
+    local = await attach(options.sequencer, me.nodeid, me.name, votes)
+    return await live(setup, local, guard, longest_silence_ms(local.token_ms), ready)
+
+
+def _read_conf(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(BYTES_MAX + 1)
+    except OSError as failure:
+        finding = fatal(0, "I03", f"cannot read: {failure.strerror}")
+        raise ConfError(render_finding(str(path), finding), code="conf-unreadable") from failure
+
+
+def _end(ending: Ending) -> int:
+    match ending:
+        case Left() | Told(at_once=False):
+            return 0
+        case Refused(text=text) | EngineLost(text=text):
+            say(text)
+            return 1
+        case Told():
+            return 1
+        case Restarting():
+            return _begin_anew()
+        case _:
+            assert_never(ending)
+
+
+def _begin_anew() -> NoReturn:
+    """Run this program again in this process, as a new incarnation."""
+    arguments = list(sys.orig_argv)
+    if "--foreground" not in arguments:
+        arguments.append("--foreground")  # it is in the background already
+    sys.stderr.flush()
+    os.execv(sys.executable, arguments)
+
+
+def _report_defect(place: Place, trace: str) -> None:
+    """Keep the traceback where a developer finds it, and say one sentence to whoever started the daemon."""
+    file = place.state_dir / "defect.log"
+    try:
+        file.write_text(trace)
+    except OSError:
+        sys.stderr.write(trace)
+    if not sys.stderr.isatty():
+        sys.stderr.write(trace)
+    say(f"it ended by a defect of its own, which {file} describes; its services are left as they are")
+
+
+def run() -> NoReturn:
+    """Run the daemon as a program."""
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
+if __name__ == "__main__":
+    run()

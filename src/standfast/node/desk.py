@@ -1,0 +1,252 @@
+"""The operators' desk: from a call on the control socket to a request in the log, and from its outcome to the answer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+from standfast.cluster.entry import Request, encode
+from standfast.cluster.participant import Asked, Event, Participant, permission
+from standfast.cluster.state import ConfigRequest, LeaveRequest, OperatorRequest, Outcome, OverrideRequest
+from standfast.cluster.status import status
+from standfast.conf.load import load
+from standfast.conf.model import Cluster
+from standfast.conf.update import check_update, not_newer_lines
+from standfast.engine.contract import MESSAGE_BYTES_MAX
+from standfast.node.control import Reply
+from standfast.node.journal import Journal
+from standfast.services.proposal import ServiceRequest
+from standfast.terms import Incarnation, NodeId
+from standfast.wire.control import (
+    Acknowledged,
+    AcknowledgeFencing,
+    Answer,
+    Call,
+    Code,
+    Failure,
+    GetHistory,
+    GetStatus,
+    History,
+    LeaveCluster,
+    Operated,
+    OperateService,
+    Progress,
+    UpdateConfig,
+    Updated,
+    UpdateRejected,
+)
+
+CONFIG_BYTES_MAX = MESSAGE_BYTES_MAX // 4
+"""Longest request for a new configuration as it goes into the log: the state holds the one in force beside it."""
+
+Settle = Callable[[Outcome], None]
+
+
+class Desk:
+    """Takes calls, and remembers who waits for which request."""
+
+    def __init__(
+        self,
+        *,
+        nodeid: NodeId,
+        incarnation: Incarnation,
+        types: Collection[str],
+        journal: Journal,
+        participant: Callable[[], Participant],
+        tell: Callable[[Event], None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """`types` are the resource types, in lower case, for which this node has an agent."""
+        self._nodeid = nodeid
+        self._incarnation = incarnation
+        self._types = types
+        self._journal = journal
+        self._participant = participant
+        self._tell = tell
+        self._tasks = tasks
+        self._waiting: dict[str, Settle] = {}
+        self._leaving: list[Reply] = []
+        self._last_number = 0
+
+    def take_call(self, call: Call, is_operator: bool, reply: Reply) -> None:
+        """Act on one call; the answer may come later."""
+        match call:
+            case GetStatus():
+                reply(status(self._participant(), int(time.time())))
+            case GetHistory(last=last):
+                reply(History(self._journal.last(last)))
+            case _ if not is_operator:
+                reply(_denied())
+            case OperateService():
+                self._operate(call, reply)
+            case UpdateConfig(document=document):
+                self._tasks.create_task(self._update(document, reply))
+            case AcknowledgeFencing(nodename=nodename):
+                self._override(nodename, reply)
+            case LeaveCluster():
+                self.leave(lambda outcome: self._left_or_not(outcome, reply))
+
+    def settle(self, outcome: Outcome) -> None:
+        """A request of this node has ended: tell who waits for it."""
+        waiting = self._waiting.pop(outcome.request, None)
+        if waiting is not None:
+            waiting(outcome)
+
+    def leave(self, settle: Settle) -> None:
+        """Ask the cluster to let this node go; `settle` hears whether it does."""
+        self._ask(LeaveRequest(id=self._new_id(), asked_by=self._nodeid), settle)
+
+    def left(self) -> None:
+        """The node has left: tell who waits for that."""
+        for reply in self._leaving:
+            reply(Acknowledged("left the cluster"))
+        self._leaving.clear()
+
+    def _operate(self, call: OperateService, reply: Reply) -> None:
+        target = None if call.target is None else self._find_node(call.target)
+        if call.target is not None and target is None:
+            reply(self._unknown_node(call.target))
+            return
+        request = ServiceRequest(
+            id=self._new_id(),
+            operation=call.operation,
+            service=call.service,
+            asked_by=self._nodeid,
+            target=target,
+            by_domain=call.by_domain,
+        )
+        self._ask(request, lambda outcome: reply(self._operated(outcome)))
+
+    async def _update(self, document: str, reply: Reply) -> None:
+        loaded = await asyncio.to_thread(load, "cluster.conf", document.encode(), self._types)
+        cluster = loaded.cluster
+        if cluster is None:
+            reply(UpdateRejected(reason="invalid", findings=loaded.lines))
+            return
+        rejection = self._objection(cluster)
+        if rejection is not None:
+            reply(rejection)
+            return
+        request = ConfigRequest(id=self._new_id(), asked_by=self._nodeid, document=document, cluster=cluster)
+        if (text := too_long(request)) is not None:
+            reply(UpdateRejected(reason="invalid", findings=(text,)))
+            return
+        proposed = cluster.config_version
+        self._ask(request, lambda outcome: reply(self._updated(outcome, proposed)))
+
+    def _objection(self, new: Cluster) -> UpdateRejected | None:
+        session = self._participant().session
+        old = session.config if session.state is None else session.state.config
+        current, proposed = old.config_version, new.config_version
+        if proposed <= current:
+            return UpdateRejected(
+                reason="not-newer",
+                current=current,
+                proposed=proposed,
+                findings=not_newer_lines(current, proposed),
+            )
+        members = () if session.view is None else session.view.members
+        findings = check_update(old, new, members)
+        if not findings:
+            return None
+        reason = "other-name" if any(finding.code == "I65" for finding in findings) else "invalid"
+        return UpdateRejected(
+            reason=reason,
+            current=current,
+            proposed=proposed,
+            findings=tuple(f"{finding.text} [{finding.code}]" for finding in findings),
+        )
+
+    def _override(self, nodename: str, reply: Reply) -> None:
+        victim = self._find_node(nodename)
+        if victim is None:
+            reply(self._unknown_node(nodename))
+            return
+        request = OverrideRequest(id=self._new_id(), asked_by=self._nodeid, victim=victim)
+        self._ask(request, lambda outcome: reply(_acknowledged(outcome)))
+
+    def _ask(self, request: OperatorRequest, settle: Settle) -> None:
+        self._waiting[request.id] = settle
+        self._tell(Asked(request))
+
+    def _left_or_not(self, outcome: Outcome, reply: Reply) -> None:
+        if outcome.code is Code.SUCCESS:
+            self._leaving.append(reply)
+            reply(Progress("the services of this node go elsewhere, then it leaves"))
+        else:
+            reply(_failed(outcome))
+
+    def _operated(self, outcome: Outcome) -> Operated:
+        owner = None if outcome.owner is None else self._name_of(outcome.owner)
+        return Operated(code=outcome.code, owner=owner, text=outcome.text)
+
+    def _updated(self, outcome: Outcome, proposed: int) -> Answer:
+        if outcome.code is Code.SUCCESS:
+            return Updated(old=outcome.old_version, new=outcome.new_version)
+        current = self._participant().session.config.config_version
+        return UpdateRejected(
+            reason=outcome.reason or "invalid",
+            current=outcome.old_version or current,
+            proposed=proposed,
+            winning=current,
+            findings=(outcome.text,) if outcome.text else (),
+        )
+
+    def _new_id(self) -> str:
+        self._last_number += 1
+        return f"{self._incarnation}-{self._last_number}"
+
+    def _find_node(self, name: str) -> NodeId | None:
+        """Return the node of that name in the active configuration, or that was removed from it while a member."""
+        session = self._participant().session
+        named = [(node.name, node.nodeid) for node in session.config.nodes]
+        if session.state is not None:
+            named.extend((other, nodeid) for nodeid, other in session.state.estranged)
+        return next((nodeid for other, nodeid in named if other.lower() == name.lower()), None)
+
+    def _name_of(self, nodeid: NodeId) -> str:
+        state = self._participant().session.state
+        return f"node {nodeid}" if state is None else state.name_of(nodeid)
+
+    def _unknown_node(self, name: str) -> Failure:
+        listed = ", ".join(node.name for node in self._participant().session.config.nodes)
+        return Failure(
+            code="node-unknown", text=f'there is no node "{name}" in cluster.conf; choose one of: {listed}'
+        )
+
+
+def may_leave_in_order(node: Participant) -> bool:
+    """Whether the rest of the cluster can let this node go: it is synced, and there is a quorum."""
+    allowed = permission(node)
+    return allowed.begun and node.session.quorate is True and not allowed.must_stop
+
+
+def too_long(request: ConfigRequest) -> str | None:
+    """Return why a configuration does not fit into the log, None where it does."""
+    length = len(encode(Request(view_id=2**53, request=request)))
+    if length <= CONFIG_BYTES_MAX:
+        return None
+    return (
+        f"the configuration is too long: {length} bytes for the cluster's log, which takes {CONFIG_BYTES_MAX}; "
+        "shorten it"
+    )
+
+
+def _acknowledged(outcome: Outcome) -> Answer:
+    return Acknowledged(outcome.text) if outcome.code is Code.SUCCESS else _failed(outcome)
+
+
+def _failed(outcome: Outcome) -> Failure:
+    match outcome.code:
+        case Code.NO_QUORUM:
+            return Failure(code="not-quorate", text=f"{outcome.text}; start more nodes")
+        case Code.AGAIN:
+            return Failure(code="not-synced", text=f"{outcome.text}; try again in a moment")
+        case _:
+            return Failure(code="request-failed", text=outcome.text or "the cluster did not do it")
+
+
+def _denied() -> Failure:
+    return Failure(
+        code="permission-denied",
+        text='only root and the members of group "standfast" may do this; become one of them',
+    )
