@@ -75,6 +75,7 @@ def _nodes(node: Participant, config: Cluster) -> tuple[NodeStatus, ...]:
     named = [(n.nodeid, n.name) for n in config.nodes]
     if state is not None:
         named.extend((n, name) for n, name in state.estranged if n not in configured)
+    managed = bool(config.rm.services)  # as RHCS shows it: without services the manager is not started
     lines: list[NodeStatus] = []
     for nodeid, name in sorted(named, key=lambda pair: (pair[0] not in configured, pair[0])):
         member = None if state is None else state.member(nodeid)
@@ -87,7 +88,7 @@ def _nodes(node: Participant, config: Cluster) -> tuple[NodeStatus, ...]:
                 online=nodeid in hosts,
                 local=nodeid == session.me.nodeid,
                 estranged=nodeid not in configured,
-                manager=takes_part and nodeid in hosts and session.quorate is True,
+                manager=managed and takes_part and nodeid in hosts and session.quorate is True,
                 victim=victim is not None,
                 note="" if victim is None or state is None else waiting_for(victim, state),
             )

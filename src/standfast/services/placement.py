@@ -1,12 +1,11 @@
 """Where a service may run and where it runs best: failover domains, exclusive services, dependencies.
 
-Pure. Source: spec services, sections 2 and 9. Ties are broken by a rank of node and service instead of by chance, so that
-what is foretold is what happens.
+Pure. Source: spec services, sections 2 and 9. Among equally good nodes the one with the fewest services is chosen, then the lowest
+node id, instead of one by chance: a person can foretell it.
 """
 
 from collections.abc import Collection, Mapping
 from enum import IntEnum
-from hashlib import blake2b
 
 from msgspec import Struct
 
@@ -80,7 +79,8 @@ def candidates(
             key=lambda pair: (
                 -(pair[1] + (2 if service.exclusive else 0)),
                 _order(service, pair[0], around),
-                _rank(service.name, pair[0]),
+                _load(service, pair[0], around),
+                pair[0],
             ),
         )
     )
@@ -129,5 +129,8 @@ def _order(service: Service, nodeid: NodeId, around: Neighbourhood) -> int:
     return 0 if priority is None else priority
 
 
-def _rank(service: ServiceName, nodeid: NodeId) -> bytes:
-    return blake2b(f"{service} {nodeid}".encode(), digest_size=8).digest()
+def _load(service: Service, nodeid: NodeId, around: Neighbourhood) -> int:
+    """How many other services the node has: among equally good nodes the one with the fewest is chosen."""
+    return sum(
+        1 for r in around.records if r.owner == nodeid and r.state in _PLACED and r.name != service.name
+    )
