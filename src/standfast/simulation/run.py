@@ -1,11 +1,14 @@
 """Run one seed from beginning to end, and shorten the schedule of one that failed."""
 
-from collections import Counter
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from standfast.simulation.fault import Plan, Scheduled, draw_plan
+from standfast.simulation.fault import Plan, draw_plan
 from standfast.simulation.invariants import Judge
 from standfast.simulation.world import World
 
@@ -34,24 +37,11 @@ def run_plan(plan: Plan, *, keep_log: bool = False) -> Result:
     """Run a plan: switch the machines on, let the faults happen, then wait until all is well."""
     world = World(plan)
     world.keep_log = keep_log
-    judge = Judge(world)
-    for nodeid, machine in world.machines.items():
-        world.call_at(plan.late_starts_ms[nodeid - 1], lambda m=machine: world.power_on(m))
-    for scheduled in plan.schedule:
-        world.call_at(scheduled.at_ms, lambda f=scheduled.fault: world.strike(f))
-    _advance_until(world, judge, plan.faults_end_ms)
-    world.end_faults()
-    deadline_ms = world.now_ms + SETTLE_MS
-    unfinished = ["not looked at"]
-    admin_ms = world.now_ms + ADMIN_MS
-    while unfinished and world.now_ms < deadline_ms and not world.violations:
-        _advance_until(world, judge, world.now_ms + LOOK_MS)
-        if world.now_ms >= admin_ms:
-            admin_ms += ADMIN_MS
-            for machine in world.machines.values():
-                world.power_on(machine)
-                world.start_daemon(machine) if machine.powered and machine.daemon is None else None
-        unfinished = judge.unfinished()
+    unfinished: list[str] = []
+    try:
+        unfinished = _live(world, plan)
+    except Exception as error:  # noqa: BLE001 - whatever the core raises is what is looked for
+        world.violations.append(f"BUG at {world.now_ms} ms: {_last_line(error)}")
     return Result(
         seed=plan.seed,
         violations=(*world.violations, *(unfinished if not world.violations else ())),
@@ -61,32 +51,56 @@ def run_plan(plan: Plan, *, keep_log: bool = False) -> Result:
     )
 
 
-def shorten(plan: Plan) -> Plan:
-    """Return the shortest schedule found that still breaks the same rule: faults are left out one after the other."""
+def _live(world: World, plan: Plan) -> list[str]:
+    """Let everything happen; returns what was not well at the end."""
+    judge = Judge(world)
+    for nodeid, machine in world.machines.items():
+        world.call_at(plan.late_starts_ms[nodeid - 1], partial(world.power_on, machine))
+    for scheduled in plan.schedule:
+        world.call_at(scheduled.at_ms, partial(world.strike, scheduled.fault))
+    _advance_until(world, judge, plan.faults_end_ms)
+    world.end_faults()
+    deadline_ms = world.now_ms + SETTLE_MS
+    unfinished = ["L2 nobody looked"]
+    admin_ms = world.now_ms + ADMIN_MS
+    while unfinished and world.now_ms < deadline_ms and not world.violations:
+        _advance_until(world, judge, world.now_ms + LOOK_MS)
+        if world.now_ms >= admin_ms:
+            admin_ms += ADMIN_MS
+            for machine in world.machines.values():
+                world.power_on(machine)
+                world.start_daemon(machine)
+        unfinished = judge.unfinished()
+    return unfinished
+
+
+def _last_line(error: Exception) -> str:
+    """The exception, and the last line of our own that it came through."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = "/".join(Path(frame.filename).parts[-2:])
+    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    return f"{text}, at {place}:{frame.lineno} in {frame.name}: {frame.line}"
+
+
+def shorten(plan: Plan, is_enough: Callable[[], bool] = lambda: False) -> Plan:
+    """Return the shortest schedule found that still breaks one of the same rules; stops looking when `is_enough`.
+
+    Ever smaller parts of the schedule are left out, down to single faults, until none can be spared.
+    """
     rules = _rules(run_plan(plan).violations)
-    if not rules:
-        return plan
-    tries = 0
-    shrinking = True
-    while shrinking and tries < 200:
-        shrinking = False
-        for k in range(len(plan.schedule)):
-            shorter: tuple[Scheduled, ...] = plan.schedule[:k] + plan.schedule[k + 1 :]
-            candidate = replace(plan, schedule=shorter)
-            tries += 1
+    size = len(plan.schedule)
+    while rules and size and not is_enough():
+        at, spared = 0, False
+        while at < len(plan.schedule) and not is_enough():
+            candidate = replace(plan, schedule=plan.schedule[:at] + plan.schedule[at + size :])
             if _rules(run_plan(candidate).violations) & rules:
-                plan = candidate
-                shrinking = True
-                break
+                plan, spared = candidate, True
+            else:
+                at += size
+        if size == 1 and not spared:
+            break
+        size = max(1, size // 2)
     return plan
-
-
-def total(results: list[Result]) -> Counter[str]:
-    """Return how often each kind of event happened in all runs."""
-    counts: Counter[str] = Counter()
-    for result in results:
-        counts.update(result.counts)
-    return counts
 
 
 def _rules(violations: tuple[str, ...]) -> set[str]:

@@ -6,7 +6,7 @@ does what it is told and remembers what really happened.
 
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import heappop, heappush
 from random import Random
 from typing import assert_never
@@ -29,10 +29,11 @@ from standfast.cluster.entry import Decision, Entry, Hello, Observation, decode,
 from standfast.cluster.session import Identity
 from standfast.cluster.state import ConfigRequest, LeaveRequest, OperatorRequest, Outcome
 from standfast.conf.model import Cluster
-from standfast.engine.contract import EngineEvent, Message, Notice, Quorum, View
+from standfast.engine.contract import EngineEvent, Message, Notice, Quorum
 from standfast.engine.sim import SimNetwork
 from standfast.errors import EngineError, RefusedError
 from standfast.fencing.domain import AttemptId, CancelAttempt, StartAttempt
+from standfast.membership.view import View
 from standfast.services.proposal import ServiceRequest
 from standfast.services.record import Flag
 from standfast.services.work import GiveUpWork, Phase, StartService, StopService
@@ -567,9 +568,9 @@ class World:
             machine.disk_full_until = 0
             self.thaw(machine)
             if machine.powered:
-                self.call_in(self.rng.randint(0, 2_000), lambda m=machine: self.start_daemon(m))
+                self.call_in(self.rng.randint(0, 2_000), partial(self.start_daemon, machine))
             else:
-                self.call_in(self.rng.randint(0, 5_000), lambda m=machine: self.power_on(m))
+                self.call_in(self.rng.randint(0, 5_000), partial(self.power_on, machine))
 
     def _fencing_works(self) -> None:
         self.fence_fails = self.fence_slow = 0
