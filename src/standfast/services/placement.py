@@ -1,7 +1,7 @@
 """Where a service may run and where it runs best: failover domains, exclusive services, dependencies.
 
-Pure. Source: spec services, sections 2 and 9. Among equally good nodes the one with the fewest services is chosen, then the lowest
-node id, instead of one by chance: a person can foretell it.
+Pure. Source: spec services, sections 2 and 9. Among equally good nodes the one with the fewest services is
+chosen, then the lowest node id, instead of one by chance: a person can foretell it.
 """
 
 from collections.abc import Collection, Mapping

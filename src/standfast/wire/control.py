@@ -106,7 +106,7 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     """One line of clustat's service table. Owners are node names; None: nowhere, or never."""
 
     name: ServiceName
-    state: str  # stopped, starting, started, stopping, failed, uninitialized, recoverable, recovering, disabled
+    state: str  # one of clustat's words: stopped, starting, started, stopping, failed, ...
     owner: str | None
     last_owner: str | None
     restarts: int
