@@ -27,6 +27,7 @@ from standfast.wire.paths import PREFIX_VARIABLE
 
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_ID_VARIABLE = "STANDFAST_BOOT_ID"
+NODENAME_VARIABLE = "CMAN_NODENAME"  # as cman_tool join -n
 ENGINE_RETRY_S = 0.5  # between two tries after the engine refused this machine
 DAEMON_STOP_S_MAX = 30.0  # longest time that a daemon may take to end after SIGTERM
 
@@ -92,6 +93,7 @@ class Machine:
         }
         if not self._boot.plan.isolated:
             environment[PREFIX_VARIABLE] = str(self._place.root(self._boot.machine.name))
+            environment[NODENAME_VARIABLE] = self._boot.machine.name  # the host has one name for all
         return environment
 
     async def _hold_engine(self, nodeid: NodeId) -> None:
