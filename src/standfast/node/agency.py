@@ -7,16 +7,17 @@ import asyncio
 import logging
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
 from standfast.conf.model import Arguments
-from standfast.node.census import TERM_S, note_intent, note_pid
+from standfast.node.census import note_intent, note_pid
 from standfast.node.files import remove_file
 from standfast.node.forkserver import ForkServer
 from standfast.node.output import FileOutput, Output, PipeOutput
-from standfast.node.process import Exit, OwnProcess, Process, end_group
+from standfast.node.process import TERM_S, Exit, OwnProcess, Process, end_group
 from standfast.resources.operation import CANNOT_EXECUTE
 from standfast.wire.agents import SERVED_AGENTS
 
@@ -104,7 +105,8 @@ class Agency:
         note_intent(note, arguments)
         process = OwnProcess(arguments, environment=order.environment, given=given, output=output.writable)
         assert process.pid is not None
-        note_pid(note, process.pid)
+        with suppress(OSError):  # its arguments are noted, and it can be found by them
+            note_pid(note, process.pid)
         return process
 
     async def _attend(
@@ -115,20 +117,18 @@ class Agency:
         if process.ended.done():
             return False, False
         given_up = give_up.done()
+        grace_s = TERM_S if given_up else 0.0
+        begun_at = self._loop.time()
         if given_up:
             process.signal(signal.SIGTERM)
-            await _first_of(process.ended, timeout_s=TERM_S)
-        process.signal(signal.SIGKILL)
-        await asyncio.wait([process.ended])
+            await _first_of(process.ended, timeout_s=grace_s)
+        if not process.ended.done():
+            process.signal(signal.SIGKILL)
+            await asyncio.wait([process.ended])
         # The number of the group could only be another's by now if the kernel had gone through all numbers meanwhile.
         if process.pid is not None:
-            await end_group(process.pid)
+            await end_group(process.pid, grace_s=grace_s - (self._loop.time() - begun_at))
         return not given_up, given_up
-
-
-def never(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-    """Return what to give as `give_up` where nobody gives up."""
-    return loop.create_future()
 
 
 async def _first_of(*futures: asyncio.Future[Exit] | asyncio.Future[None], timeout_s: float) -> None:

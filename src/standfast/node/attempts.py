@@ -21,6 +21,7 @@ from standfast.node.gate import Gate
 from standfast.node.output import last_line
 from standfast.terms import NodeId
 from standfast.wire.agents import SERVED_AGENTS
+from standfast.wire.paths import PREFIX_VARIABLE
 
 FENCE_AGENT_MS_MAX = 120_000  # longest run of a fence agent; then SIGKILL, and the outcome is "timed out"
 METHODS_MAX = 8  # methods of one node that are tried
@@ -39,6 +40,7 @@ class Attempts:
         agency: Agency,
         gate: Gate,
         path: str,
+        prefix: str,
         tasks: asyncio.TaskGroup,
         tell: Callable[[Event], None],
         synced: Callable[[], tuple[ClusterState | None, tuple[NodeId, ...]]],
@@ -48,6 +50,7 @@ class Attempts:
         self._agency = agency
         self._gate = gate
         self._path = path
+        self._environment = (("PATH", path), *(((PREFIX_VARIABLE, prefix),) if prefix else ()))
         self._tasks = tasks
         self._tell = tell
         self._synced = synced
@@ -138,7 +141,7 @@ class Attempts:
             return None
         order = Order(
             program=program,
-            environment=(("PATH", self._path),),
+            environment=self._environment,
             given="".join(f"{name}={value}\n" for name, value in device.arguments).encode(),
             limit_ms=FENCE_AGENT_MS_MAX,
             record=f"fence.{victim.nodeid}",

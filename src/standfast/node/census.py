@@ -14,9 +14,7 @@ from pathlib import Path
 from msgspec import DecodeError, json
 
 from standfast.node.files import remove_file, replace_file
-from standfast.node.process import GONE_LOOK_S, end_group, signal_group, start_time, stat_fields
-
-TERM_S = 2.0  # how long an agent has to end by itself once it was asked to
+from standfast.node.process import TERM_S, end_group, signal_group, start_time, stat_fields
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +55,8 @@ async def _end_leftover(path: Path) -> None:
         if pid is not None:
             logger.warning("agent.left-over", extra={"agent": path.name, "pid": pid})
             signal_group(pid, signal.SIGTERM)
-            await _wait_for_end(pid)
-            await end_group(pid)
+            await end_group(pid, grace_s=TERM_S)
     remove_file(path)
-
-
-async def _wait_for_end(pid: int) -> None:
-    started = start_time(pid)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(TERM_S):
-            while started is not None and start_time(pid) == started:
-                await asyncio.sleep(GONE_LOOK_S)
 
 
 def _find_by_arguments(text: str) -> int | None:

@@ -37,6 +37,7 @@ from standfast.node.walker import Walker
 from standfast.node.workshop import Workshop
 from standfast.terms import NodeId, ServiceName
 from standfast.wire.control import Code
+from standfast.wire.paths import PREFIX_VARIABLE
 
 FLUSH_S_MAX = 5.0  # longest wait for the engine to take what this node still has to say
 LEAVE_S_MAX = 10.0  # longest wait for the engine's goodbye
@@ -126,6 +127,7 @@ class Daemon:
             agency=agency,
             gate=self._gate,
             path=agent_path(setup.path),
+            prefix=place.prefix,
             tasks=tasks,
             tell=self._owner.take,
             synced=self._synced,
@@ -281,7 +283,8 @@ class Daemon:
 
 def _server_environment(setup: Setup) -> tuple[tuple[str, str], ...]:
     """Return what the agents' server gets: enough to start Python, and nothing of the operator's."""
-    return (("PATH", setup.path), ("LANG", "C.UTF-8"))
+    prefix = setup.place.prefix
+    return (("PATH", setup.path), ("LANG", "C.UTF-8"), *(((PREFIX_VARIABLE, prefix),) if prefix else ()))
 
 
 def _because(ending: Ending) -> str:

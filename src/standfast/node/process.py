@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+TERM_S = 2.0  # how long an agent has to end by itself once it was asked to
 GONE_LOOK_S = 0.01  # how often it is looked whether a killed group is gone
 _UMASK = 0o022
 
@@ -79,12 +81,13 @@ def signal_group(pgid: int, number: int) -> None:
         os.killpg(pgid, number)
 
 
-async def end_group(pgid: int) -> None:
-    """Kill what is left of a process group, and return when it is gone; that takes as long as the kernel takes."""
-    signal_group(pgid, signal.SIGKILL)
+async def end_group(pgid: int, *, grace_s: float = 0.0) -> None:
+    """Return when a process group is gone: by itself within `grace_s`, or killed, however long the kernel takes."""
+    deadline = time.monotonic() + grace_s
     while not group_is_gone(pgid):
+        if time.monotonic() >= deadline:
+            signal_group(pgid, signal.SIGKILL)
         await asyncio.sleep(GONE_LOOK_S)
-        signal_group(pgid, signal.SIGKILL)
 
 
 def group_is_gone(pgid: int) -> bool:

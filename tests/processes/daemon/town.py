@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,7 +48,7 @@ echo "$1 $$" >>"$place.calls"
 %(extra)s
 case "$1" in
 start)
-  [ -f "$place.pid" ] && kill -0 "$(cat "$place.pid")" 2>/dev/null && exit 0
+  grep -q "^State:.[^Z]" "/proc/$(cat "$place.pid")/status" 2>/dev/null && exit 0
   setsid sleep 1000 </dev/null >/dev/null 2>&1 &
   echo $! >"$place.pid"
   ;;
@@ -56,7 +57,7 @@ stop)
   kill -9 "$(cat "$place.pid")" 2>/dev/null
   rm -f "$place.pid"
   ;;
-status) [ -f "$place.pid" ] && kill -0 "$(cat "$place.pid")" 2>/dev/null ;;
+status) grep -q "^State:.[^Z]" "/proc/$(cat "$place.pid")/status" 2>/dev/null ;;
 esac
 """
 
@@ -197,6 +198,24 @@ class Node:
         assert isinstance(answer, History)
         return answer.lines
 
+    def takes_part(self) -> bool:
+        """Whether its present daemon takes part in the cluster."""
+        lines = self._told()
+        begun = max((n for n, line in enumerate(lines) if line.event == "daemon.started"), default=len(lines))
+        return any(line.event == "member.online" and line.subject == self.name for line in lines[begun:])
+
+    def knows(self, name: str) -> bool:
+        """Whether it takes part itself, and has heard of nothing that keeps the node from it."""
+        heard = [
+            line.event for line in self._told() if line.subject == name and line.event.startswith("member.")
+        ]
+        return self.takes_part() and heard[-1:] in ([], ["member.online"])
+
+    def _told(self) -> tuple[HistoryLine, ...]:
+        with suppress(OSError):
+            return self.history()
+        return ()
+
     def calls(self, service: str) -> list[str]:
         """Return the operations that the service's script was asked for here, in order."""
         with suppress(FileNotFoundError):
@@ -205,9 +224,8 @@ class Node:
 
     def runs(self, service: str) -> bool:
         """Whether the service's process is alive here."""
-        with suppress(FileNotFoundError, ValueError, ProcessLookupError):
-            os.kill(self.pid_of(service), 0)
-            return True
+        with suppress(FileNotFoundError, ValueError):
+            return is_alive(self.pid_of(service))
         return False
 
     def pid_of(self, service: str) -> int:
@@ -282,13 +300,13 @@ class Town:
             self.wait_online(node)
 
     def wait_online(self, node: Node) -> None:
-        """Wait until every node sees that this one takes part."""
+        """Wait until a node's present daemon takes part, and every other one knows."""
+        eventually(node.takes_part, what=f"{node.name} to take part")
         for other in self.nodes:
             if other.daemon is not None and other.daemon.poll() is None:
                 eventually(
-                    lambda other=other: (seen := other.sees(node.name)) is not None and seen.manager,  # type: ignore[misc]
-                    what=f"{other.name} to see {node.name}",
-                )
+                    lambda other=other: other.knows(node.name), what=f"{other.name} to see {node.name}"
+                )  # type: ignore[misc]
 
     def owner(self, service: str) -> Node:
         """Wait until a service is started, and return where."""
@@ -308,6 +326,8 @@ class Town:
 
     def close(self) -> None:
         """End everything."""
+        for daemon in [node.daemon for node in self.nodes if node.daemon is not None]:
+            daemon.kill()  # all of them before the first is missed by another
         for node in self.nodes:
             node.power_off()
         self._sequencer.kill()
@@ -317,6 +337,8 @@ class Town:
     def _switch(self, action: str, name: str) -> str | None:
         node = next((n for n in self.nodes if n.name == name), None)
         if node is not None and action == "off":
+            if all(other.daemon is None for other in self.nodes if other is not node):
+                return "error whoever asked is off by now"
             node.power_off()
         return self.power.obey(action, name)
 
@@ -330,7 +352,20 @@ def town(*names: str) -> Iterator[Town]:
         folder.chmod(0o755)
         made = Town(folder, names or ("vapp1", "vapp2"), stack.enter_context(power_socket(folder / "power")))
         stack.callback(made.close)
-        yield made
+        try:
+            yield made
+        except BaseException:
+            for log in sorted(folder.glob("*.log")):
+                print(f"--- {log.name}\n{log.read_text()}")
+            raise
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and not only its corpse."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def kill_marked(mark: str) -> None:
