@@ -12,6 +12,20 @@ from standfast.wire.control import HistoryLine
 LINES_MAX = 2000  # events that are remembered
 FILE_BYTES_MAX = 1024 * 1024  # the file is put aside as history.log.1 when it grows longer
 
+LEVELS = {
+    "fence.failed": logging.ERROR,
+    "service.failed": logging.ERROR,
+    "state.diverged": logging.ERROR,
+    "epoch.not-kept": logging.ERROR,
+    "member.lost": logging.WARNING,
+    "member.away": logging.WARNING,
+    "fence.victim": logging.WARNING,
+    "service.recoverable": logging.WARNING,
+    "daemon.woke": logging.WARNING,
+    "cluster.note": logging.WARNING,
+}
+"""Events that somebody has to look at now (error) or soon (warning); all others are for the record."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,7 +44,8 @@ class Journal:
         """Note that something happened now."""
         line = HistoryLine(at_ms=time.time_ns() // 1_000_000, event=event, subject=subject, text=text)
         self._lines.append(line)
-        logger.info(event, extra={"subject": subject, **({"text": text} if text else {})})
+        level = LEVELS.get(event, logging.INFO)
+        logger.log(level, event, extra={"subject": subject, **({"text": text} if text else {})})
         try:
             self._write(json.encode(line) + b"\n")
         except OSError as failure:
