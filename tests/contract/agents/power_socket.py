@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -36,7 +36,8 @@ class PowerSocket:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rw") as lines:
+            # A client that was killed while it waited is no reason to stop serving the others.
+            with suppress(OSError), connection, connection.makefile("rw") as lines:
                 request = lines.readline().rstrip("\n")
                 self.asked.append(request)
                 action, _, node = request.partition(" ")
