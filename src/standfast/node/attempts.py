@@ -27,6 +27,8 @@ FENCE_AGENT_MS_MAX = 120_000  # longest run of a fence agent; then SIGKILL, and 
 METHODS_MAX = 8  # methods of one node that are tried
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
+_SERVED = frozenset(agent for agent in SERVED_AGENTS if agent.startswith("fence_"))
+
 logger = logging.getLogger(__name__)
 
 
@@ -136,7 +138,7 @@ class Attempts:
         self, victim: ClusterNode, device: FenceStep, give_up: asyncio.Future[None]
     ) -> Outcome | None:
         """Run one device's agent; None where there is no such program."""
-        program = device.agent if device.agent in SERVED_AGENTS else self._find(device.agent)
+        program = device.agent if device.agent in _SERVED else self._find(device.agent)
         if program is None or not await self._gate.passed(give_up):
             return None
         order = Order(

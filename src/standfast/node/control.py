@@ -12,6 +12,7 @@ from typing import Protocol
 
 from msgspec import DecodeError, Struct, json
 
+from standfast.errors import RefusedError
 from standfast.node.peers import may_act, operators_gid, peer_of
 from standfast.wire.control import (
     LINE_BYTES_MAX,
@@ -28,7 +29,7 @@ CLIENTS_MAX = 256  # connections at once
 LOOKERS_MAX = 192  # of these, by users who may only look
 LOOKER_LINE_BYTES_MAX = 64 * 1024  # longest line of one of them
 SILENCE_S_MAX = 30.0  # longest wait for a client that has begun no call, or does not take its answer
-BACKLOG = 128
+BACKLOG = 512  # connections that wait to be accepted; the system may allow less
 _MODE = 0o666  # anybody may ask; what is done about it depends on who it is
 
 logger = logging.getLogger(__name__)
@@ -46,31 +47,41 @@ TakeCall = Callable[[Call, bool, Reply], None]
 """Act on one call; the flag says whether the client may do more than look."""
 
 
-class ControlServer:
-    """Listens on the control socket."""
+def listen(path: Path) -> socket.socket:
+    """Return a socket that listens at the path; one that an earlier daemon left is replaced. Raises RefusedError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        beside.unlink(missing_ok=True)
+        listener.bind(str(beside))
+        beside.chmod(_MODE)
+        listener.listen(BACKLOG)
+        beside.rename(path)
+    except OSError as failure:
+        listener.close()
+        raise RefusedError(
+            f"{path}: the control socket cannot be made: {failure.strerror or failure}; "
+            "it needs a folder that can be written, with a path of less than 100 bytes",
+            code="control-socket",
+        ) from failure
+    return listener
 
-    def __init__(self, path: Path, take_call: TakeCall) -> None:
+
+class ControlServer:
+    """Serves the control socket."""
+
+    def __init__(self, path: Path, listener: socket.socket, take_call: TakeCall) -> None:
         self._path = path
+        self._listener = listener
         self._take_call = take_call
         self._gid = operators_gid()
         self._server: asyncio.Server | None = None
         self._clients: set[Client] = set()
 
     async def start(self) -> None:
-        """Begin to listen; a socket that an earlier daemon left is replaced. Raises OSError."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        beside = self._path.with_name(f".{self._path.name}.new")
-        try:
-            beside.unlink(missing_ok=True)
-            listener.bind(str(beside))
-            beside.chmod(_MODE)
-            listener.listen(BACKLOG)
-            beside.rename(self._path)
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(self._accept, sock=listener, backlog=BACKLOG)
-        except OSError:
-            listener.close()
-            raise
+        """Begin to serve."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._accept, sock=self._listener, backlog=BACKLOG)
 
     async def close(self, grace_s: float) -> None:
         """Stop listening, remove the socket, and give the clients a moment to take their answers."""

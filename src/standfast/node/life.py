@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import assert_never
@@ -21,7 +22,7 @@ from standfast.membership.view import View
 from standfast.node.actions import Actions, Ending, EngineLost, Left, Refused, Restarting, Told
 from standfast.node.agency import Agency
 from standfast.node.attempts import Attempts, agent_path
-from standfast.node.control import ControlServer
+from standfast.node.control import ControlServer, listen
 from standfast.node.desk import Desk, may_leave_in_order
 from standfast.node.discovery import Agents
 from standfast.node.forkserver import ForkServer
@@ -62,16 +63,17 @@ async def live(
 ) -> Ending:
     """Run the daemon until it ends, and return why; `ready` is called when it listens.
 
-    `longest_silence_ms` is for the guard; None: nobody takes over from this node. Raises OSError where the control socket
-    cannot be made, and whatever a defect raises: then services are left as they are.
+    `longest_silence_ms` is for the guard; None: nobody takes over from this node. Raises RefusedError where the control
+    socket cannot be made, and whatever a defect raises: then services are left as they are.
     """
+    listener = listen(setup.place.control_socket)
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Ending] = loop.create_future()
     loop.set_exception_handler(lambda _, context: _unhandled(context, ended))
     endings: list[Ending] = []
     try:
         async with asyncio.TaskGroup() as tasks:
-            daemon = Daemon(setup, engine, guard, tasks, ended)
+            daemon = Daemon(setup, engine, guard, listener=listener, tasks=tasks, ended=ended)
             await daemon.begin(longest_silence_ms)
             ready()
             ending = await ended
@@ -96,6 +98,8 @@ class Daemon:
         setup: Setup,
         engine: Engine,
         guard: Guard,
+        *,
+        listener: socket.socket,
         tasks: asyncio.TaskGroup,
         ended: asyncio.Future[Ending],
     ) -> None:
@@ -141,11 +145,11 @@ class Daemon:
             tell=self._owner.take,
             tasks=tasks,
         )
-        self._control = ControlServer(place.control_socket, self._desk.take_call)
+        self._control = ControlServer(place.control_socket, listener, self._desk.take_call)
         self._links = LinkWatch(lambda: self._workshop.check_now(frozenset({"ip"})))
 
     async def begin(self, longest_silence_ms: int | None) -> None:
-        """Listen to operators, the engine, the kernel and signals. Raises OSError."""
+        """Listen to operators, the engine, the kernel and signals."""
         setup = self._setup
         self._server.start()
         self._workshop.use(setup.config)

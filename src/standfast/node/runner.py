@@ -63,7 +63,7 @@ class Runner:
         self._around = around
         self._loop = asyncio.get_running_loop()
         self._give_up: asyncio.Future[None] = self._loop.create_future()
-        self._is_working = False
+        self._work: asyncio.Task[None] | None = None
         self._schedule: Schedule | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._round: asyncio.Task[None] | None = None
@@ -127,8 +127,8 @@ class Runner:
     async def end(self) -> bool:
         """Stop the service whatever is under way, without a report; True when nothing of it runs here any more."""
         self.give_up()
-        while self._is_working:
-            await asyncio.sleep(0.01)
+        if self._work is not None:
+            await asyncio.wait([self._work])
         await self._quiet()
         if self.root is None:
             return True
@@ -146,15 +146,14 @@ class Runner:
             self._begin_round(structs.replace(at_once, tolerances=self._schedule.tolerances))
 
     def _begin(self, work: Callable[[], Awaitable[tuple[bool, str]]]) -> None:
-        assert not self._is_working, f"{self.service} is being worked on"
-        self._is_working = True
+        assert self._work is None, f"{self.service} is being worked on"
         self._give_up = self._loop.create_future()
-        self._around.tasks.create_task(self._carry_out(work))
+        self._work = self._around.tasks.create_task(self._carry_out(work))
 
     async def _carry_out(self, work: Callable[[], Awaitable[tuple[bool, str]]]) -> None:
         await self._quiet()
         ok, text = await work()
-        self._is_working = False
+        self._work = None
         self._around.tell(WorkEnded(service=self.service, ok=ok, text=text))
 
     async def _start(self) -> tuple[bool, str]:

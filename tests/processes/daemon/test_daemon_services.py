@@ -1,5 +1,7 @@
 """Services on real daemons: started, moved, checked, and ended whatever their agents do."""
 
+import time
+
 import pytest
 from tests.processes.daemon.town import Town, eventually, is_alive, town
 
@@ -119,3 +121,34 @@ def test_stop_that_fails_leaves_the_service_failed_and_started_nowhere_else() ->
         found = eventually(lambda: (s := owner.service("web")) is not None and s.state == "failed" and s)
         assert found
         assert not cluster.other(owner).runs("web")
+
+
+def test_agent_that_takes_longer_than_its_enforced_time_is_killed_with_all_its_children() -> None:
+    with town() as cluster:
+        path = cluster.script("web", HANG_ON_START)
+        attributes = f'name="web" file="{path}" __enforce_timeouts="1"'
+        action = '<action name="start" timeout="1s"/>'
+        service = f'<service name="web" autostart="0"><script {attributes}>{action}</script></service>'
+        cluster.start(cluster.conf(service))
+        outcome = operate(cluster, Operation.ENABLE)
+        assert outcome.code is not Code.SUCCESS
+        assert "start on script:web timed out after 1 seconds" in "".join(n.log for n in cluster.nodes)
+        markers = [n.root / "service-web.hangs" for n in cluster.nodes]
+        assert [is_alive(int(m.read_text())) for m in markers if m.exists()] in ([False], [False, False])
+
+
+def test_frozen_service_is_not_checked() -> None:
+    with town() as cluster:
+        action = '<action name="status" interval="1s"/>'
+        path = cluster.script("web")
+        service = f'<service name="web"><script name="web" file="{path}">{action}</script></service>'
+        cluster.start(cluster.conf(service, rm='status_poll_interval="1"'))
+        owner = cluster.owner("web")
+        eventually(lambda: "status" in owner.calls("web"))
+        assert operate(cluster, Operation.FREEZE).code is Code.SUCCESS
+        checked = owner.calls("web").count("status")
+        begun = time.monotonic()
+        eventually(lambda: time.monotonic() - begun > 2.5)
+        assert owner.calls("web").count("status") <= checked + 1
+        assert operate(cluster, Operation.UNFREEZE).code is Code.SUCCESS
+        eventually(lambda: owner.calls("web").count("status") > checked + 1)

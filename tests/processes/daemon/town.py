@@ -304,9 +304,7 @@ class Town:
         eventually(node.takes_part, what=f"{node.name} to take part")
         for other in self.nodes:
             if other.daemon is not None and other.daemon.poll() is None:
-                eventually(
-                    lambda other=other: other.knows(node.name), what=f"{other.name} to see {node.name}"
-                )  # type: ignore[misc]
+                eventually(partial(other.knows, node.name), what=f"{other.name} to see {node.name}")
 
     def owner(self, service: str) -> Node:
         """Wait until a service is started, and return where."""

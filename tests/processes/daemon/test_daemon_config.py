@@ -1,0 +1,146 @@
+"""A new cluster.conf on real daemons: active everywhere, on every disk, or nowhere; and disks that cannot take it."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.processes.daemon.town import Node, Town, eventually, town
+
+from standfast.wire.control import Answer, UpdateConfig, Updated, UpdateRejected
+
+pytestmark = pytest.mark.lab
+
+MNT_DETACH = 2
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Put a file system without any room over the folder, with the folder's files in it; ended with the block."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=64k"):
+        pytest.skip(f"no file system can be mounted here: {os.strerror(ctypes.get_errno())}")
+    try:
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        with (folder / "ballast").open("wb", buffering=0) as ballast:
+            while written := _write_some(ballast.fileno()):
+                assert written
+        yield
+    finally:
+        libc.umount2(bytes(folder), MNT_DETACH)
+
+
+def _write_some(descriptor: int) -> int:
+    try:
+        return os.write(descriptor, b"x" * 4096)
+    except OSError:
+        return 0
+
+
+def update(node: Node, document: str) -> Answer:
+    """Propose a configuration."""
+    return node.ask(UpdateConfig(document))
+
+
+def rejection(cluster: Town, document: str) -> UpdateRejected:
+    """Propose a configuration that must be refused, and find that nothing has changed."""
+    first = cluster.nodes[0]
+    before = [node.conf.read_text() for node in cluster.nodes]
+    answer = update(first, document)
+    assert isinstance(answer, UpdateRejected)
+    assert [node.conf.read_text() for node in cluster.nodes] == before
+    return answer
+
+
+def test_update_is_on_both_disks_with_the_old_file_beside_it_when_it_is_acknowledged() -> None:
+    with town() as cluster:
+        old = cluster.conf()
+        new = cluster.conf(cluster.service("web"), version=2)
+        cluster.start(old)
+        assert update(cluster.nodes[0], new) == Updated(old=1, new=2)
+        eventually(lambda: all(node.conf.read_text() == new for node in cluster.nodes))
+        assert all(Path(f"{node.conf}.old").read_text() == old for node in cluster.nodes)
+        assert sorted(p.name for p in cluster.nodes[0].conf.parent.iterdir()) == [
+            "cluster.conf",
+            "cluster.conf.old",
+        ]
+        assert cluster.owner("web").runs("web")
+
+
+def test_service_whose_definition_changed_is_restarted_and_others_are_not() -> None:
+    with town() as cluster:
+        web, mail = cluster.service("web"), cluster.service("mail")
+        cluster.start(cluster.conf(web + mail))
+        web_pid, mail_pid = cluster.owner("web").pid_of("web"), cluster.owner("mail").pid_of("mail")
+        changed = web.replace('<script name="web"', '<script name="www"')
+        assert isinstance(update(cluster.nodes[1], cluster.conf(changed + mail, version=2)), Updated)
+        owner = eventually(
+            lambda: next((n for n in cluster.nodes if n.runs("web") and n.pid_of("web") != web_pid), None)
+        )
+        assert owner.runs("web")
+        assert cluster.owner("mail").pid_of("mail") == mail_pid
+
+
+def test_version_that_is_not_newer_is_refused() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf(version=5))
+        answer = rejection(cluster, cluster.conf(version=5))
+        assert (answer.reason, answer.current, answer.proposed) == ("not-newer", 5, 5)
+
+
+def test_document_that_is_not_valid_is_refused_with_all_findings() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf())
+        broken = cluster.conf(version=2).replace('nodeid="2"', 'nodeid="1"')
+        answer = rejection(cluster, broken)
+        assert (answer.reason, bool(answer.findings)) == ("invalid", True)
+        assert rejection(cluster, "<cluster").reason == "invalid"
+
+
+def test_configuration_of_another_cluster_is_refused() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf())
+        other = cluster.conf(version=2).replace('name="town"', 'name="village"')
+        assert rejection(cluster, other).reason == "other-name"
+
+
+def test_configuration_that_is_too_long_for_the_log_is_refused() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf())
+        padded = cluster.conf(version=2).replace("</cluster>", f"<!-- {'x' * 900_000} --></cluster>")
+        answer = rejection(cluster, padded)
+        assert "too long" in answer.findings[0]
+
+
+def test_full_disk_is_named_in_the_answer_and_leaves_the_old_file_whole() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf())
+        second = cluster.nodes[1]
+        with full_disk(second.conf.parent):
+            before = sorted(path.name for path in second.conf.parent.iterdir())
+            old = second.conf.read_text()
+            update(cluster.nodes[0], cluster.conf(version=2))
+            eventually(lambda: "config.not-written" in second.log)
+            assert "No space left on device; nothing was changed, make room first" in second.log
+            assert second.conf.read_text() == old
+            assert sorted(path.name for path in second.conf.parent.iterdir()) == before
+            (second.conf.parent / "ballast").unlink()
+            eventually(lambda: 'config_version="2"' in second.conf.read_text())
+
+
+def test_node_that_was_away_gets_the_configuration_and_keeps_a_file_that_claims_more() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf(cluster.service("web", attributes='autostart="0"')))
+        first, second = cluster.nodes
+        second.kill()
+        claims_more = cluster.conf(version=9)
+        second.conf.write_text(claims_more)
+        second.start()
+        cluster.wait_online(second)
+        eventually(lambda: 'config_version="1"' in second.conf.read_text())
+        assert Path(f"{second.conf}.rejected-9").read_text() == claims_more
+        assert first.conf.read_text() == second.conf.read_text()
