@@ -54,9 +54,8 @@ def decide(situation: Situation) -> tuple[ServiceProposal, ...]:
         proposal = _decide_one(record, service, head, situation)
         if proposal is not None:
             proposals.append(proposal)
-            # One start may change what is allowed for the next service (exclusive ones); decide that on the new state.
-            if isinstance(proposal, Start) and _any_exclusive(situation):
-                break
+            if isinstance(proposal, Start):
+                situation = _with_start(situation, proposal)
     proposals.extend(answer_unknown(situation.requests, records))
     return tuple(proposals)
 
@@ -337,5 +336,10 @@ def _decide_resting(
     return None
 
 
-def _any_exclusive(situation: Situation) -> bool:
-    return any(service.exclusive for service in situation.around.services.values())
+def _with_start(situation: Situation, start: Start) -> Situation:
+    """The situation once the service is on its node: it counts there for the next one (load, exclusive services)."""
+    records = tuple(
+        replace(r, state=ServiceState.STARTING, owner=start.owner) if r.name == start.service else r
+        for r in situation.around.records
+    )
+    return replace(situation, around=replace(situation.around, records=records))
