@@ -191,7 +191,7 @@ def _start_automatically(record: ServiceRecord, service: Service, situation: Sit
         owner=best[0],
         intent=Intent(goal=Goal.START),
         because="it is to run, and this is the best node",
-        failures_ms=record.failures_ms,
+        failures_ms=record.failures_ms if best[0] == record.last_owner else (),
     )
 
 
@@ -205,7 +205,10 @@ def _continue(
         return _give_up(record, None, Code.DEPEND, f"{service.depend} is not started")
     if intent.goal is Goal.RECOVER and not intent.tried:
         return _recover(record, service, intent, situation)
-    return _start_somewhere(record, service, intent, situation, failures_ms=record.failures_ms)
+    same = record.definition == record.running_definition
+    return _start_somewhere(
+        record, service, intent, situation, failures_ms=record.failures_ms if same else ()
+    )
 
 
 def _recover(
@@ -281,7 +284,7 @@ def _start_somewhere(
         owner=chosen,
         intent=intent,
         because=record.because if intent.goal is Goal.RECOVER else f"{intent.goal.value}: {record.because}",
-        failures_ms=failures_ms,
+        failures_ms=failures_ms if chosen == record.last_owner else (),
         count_restart=count_restart,
     )
 
