@@ -50,7 +50,7 @@ def decide(situation: Situation) -> tuple[ServiceProposal, ...]:
     records = situation.around.records
     for record in records:
         service = situation.around.services.get(record.name)
-        head = next((r for r in situation.requests if r.service == record.name), None)
+        head = _next_request(record, situation.requests)
         proposal = _decide_one(record, service, head, situation)
         if proposal is not None:
             proposals.append(proposal)
@@ -63,6 +63,12 @@ def decide(situation: Situation) -> tuple[ServiceProposal, ...]:
 def next_deadline_ms(records: tuple[ServiceRecord, ...]) -> int | None:
     """Return the cluster time at which a service that could not be started is tried again, None if there is none."""
     return min((r.retry_at_ms for r in records if r.retry_at_ms is not None), default=None)
+
+
+def _next_request(record: ServiceRecord, requests: tuple[ServiceRequest, ...]) -> ServiceRequest | None:
+    """The first request for the service, but for the one that is being carried out."""
+    own = None if record.intent is None else record.intent.request
+    return next((r for r in requests if r.service == record.name and r.id != own), None)
 
 
 def _decide_one(

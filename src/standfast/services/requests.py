@@ -15,6 +15,9 @@ from standfast.terms import NodeId
 from standfast.wire.control import Code, Operation
 
 _REST = (Operation.STOP, Operation.DISABLE)
+_FREEZING = (Operation.FREEZE, Operation.UNFREEZE)
+_ENDING = (Goal.STOP, Goal.DISABLE, Goal.REMOVE)
+_GOING_DOWN = (ServiceState.STOPPING, ServiceState.RECOVERABLE, ServiceState.RECOVERING)
 
 
 def answer_unknown(
@@ -39,8 +42,6 @@ def preempt(
 ) -> ServiceProposal | None:
     """What a request may do at once although something is under way, or although the owner cannot be asked."""
     own = record.intent.request if record.intent is not None else None
-    if own == request.id:
-        return None
     rest = request.operation in _REST
     if rest and record.state is ServiceState.STARTING and record.owner in online:
         return Stop(
@@ -52,24 +53,16 @@ def preempt(
         )
     if record.owner is not None and record.owner in victims:
         if rest:
-            disable = request.operation is Operation.DISABLE
-            return Settle(
-                service=record.name,
-                generation=record.generation,
-                state=ServiceState.DISABLED if disable else ServiceState.STOPPED,
-                parked=not disable,
-                request=request.id,
-                because=f"an operator asked to {request.operation.value} it while its owner was lost",
-                superseded=own,
-            )
-        return Answer(
-            request=request.id,
-            code=Code.FENCING,
-            because="its owner is not fenced yet",
-            text="its owner is not fenced yet",
-        )
-    if record.intent is not None and record.may_run_on and record.state is ServiceState.STOPPED and not rest:
-        return Answer(request=request.id, code=Code.AGAIN, because="an operation is under way")
+            return _lay_to_rest(record, request, own, " while its owner was lost")
+        return _answer(request, Code.FENCING, "its owner is not fenced yet")
+    if request.operation in _FREEZING and record.state in _GOING_DOWN:
+        return _answer(request, Code.AGAIN, f"it is {record.state.value}")
+    goes_on = record.intent is not None and record.intent.goal not in _ENDING
+    if goes_on and record.state in (ServiceState.STOPPED, ServiceState.RECOVERING):
+        if rest:
+            return _lay_to_rest(record, request, own, "")
+        if record.may_run_on:
+            return _answer(request, Code.AGAIN, "it waits for a node on which it may still run")
     return None
 
 
@@ -112,11 +105,10 @@ def _enable(
     if record.state is ServiceState.STARTED:
         return _answer(request, Code.RUNNING, "", record.owner)
     if record.state is ServiceState.FAILED:
-        return _answer(request, Code.ABORT, f"it failed ({record.because}); disable it first")
+        code = Code.FAIL if request.by_domain else Code.ABORT
+        return _answer(request, code, f"it failed ({record.because}); disable it first")
     if (busy := _blocked(record, request, victims)) is not None:
         return busy
-    if not dependency_is_met(service, around):
-        return _answer(request, Code.DEPEND, f"{service.depend} is not started")
     target = request.target
     if target is not None:
         if target not in around.online:
@@ -251,6 +243,20 @@ def _freeze(record: ServiceRecord, request: ServiceRequest) -> ServiceProposal:
     )
 
 
+def _lay_to_rest(record: ServiceRecord, request: ServiceRequest, own: str | None, when: str) -> Settle:
+    """Stopped or disabled at once: nothing of it runs on a node that could still be asked to stop it."""
+    disable = request.operation is Operation.DISABLE
+    return Settle(
+        service=record.name,
+        generation=record.generation,
+        state=ServiceState.DISABLED if disable else ServiceState.STOPPED,
+        parked=not disable,
+        request=request.id,
+        because=f"an operator asked to {request.operation.value} it{when}",
+        superseded=own,
+    )
+
+
 def _blocked(record: ServiceRecord, request: ServiceRequest, victims: Collection[NodeId]) -> Answer | None:
     """The answer for a service that may still run somewhere, None where nothing is in the way."""
     if not record.may_run_on:
@@ -263,6 +269,8 @@ def _blocked(record: ServiceRecord, request: ServiceRequest, victims: Collection
 def _start(
     record: ServiceRecord, service: Service, request: ServiceRequest, around: Neighbourhood, intent: Intent
 ) -> ServiceProposal:
+    if not dependency_is_met(service, around):
+        return _answer(request, Code.DEPEND, f"{service.depend} is not started")
     usable = candidates(service, record, around)
     others = tuple(n for n in usable if n != intent.origin)
     chosen = intent.target if intent.target in usable else next(iter(others or usable), None)
