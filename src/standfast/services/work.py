@@ -120,6 +120,8 @@ def _want_running(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Ser
             )
         case Phase.STARTING:
             return _give_up(work)
+        case _ if record.frozen:
+            return None  # a failure does not count now, so it is reported when the service is not frozen any more
         case Phase.UNCLEAN | Phase.BROKEN:
             return Failed(
                 service=record.name, generation=record.generation, text=work.text or "it is unclean"
