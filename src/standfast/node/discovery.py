@@ -9,6 +9,7 @@ import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
@@ -36,11 +37,11 @@ class Agents(Struct, frozen=True, kw_only=True):
     programs: dict[str, Program]
 
 
-def find_agents(folders: Iterable[Path]) -> Agents:
+def find_agents(folders: Iterable[Path], *, metadata_s_max: float = METADATA_S_MAX) -> Agents:
     """Try every executable file in the folders. Takes as long as the slowest of them; of each type the first stays."""
     files = [file for folder in folders for file in _executables(folder)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(zip(files, pool.map(_ask, files), strict=True))
+        found = list(zip(files, pool.map(partial(_ask, limit_s=metadata_s_max), files), strict=True))
     programs = {kind: Program(kind, AGENT_DIRECTORY) for kind in BUILTIN_AGENTS}
     metadata = list(BUILTIN_AGENTS.values())
     for file, agent in found:
@@ -68,7 +69,7 @@ def _is_candidate(file: Path) -> bool:
     return stat.S_ISREG(mode) and bool(mode & 0o111)
 
 
-def _ask(file: Path) -> AgentMetadata | None:
+def _ask(file: Path, *, limit_s: float) -> AgentMetadata | None:
     """Return what the program says about itself, None where it is no agent."""
     try:
         child = subprocess.Popen(
@@ -84,7 +85,7 @@ def _ask(file: Path) -> AgentMetadata | None:
         return None
     assert child.stdout is not None
     # The pipe ends with the agent, with the limit of time, or when more came than any agent needs.
-    limit = Timer(METADATA_S_MAX, signal_group, (child.pid, signal.SIGKILL))
+    limit = Timer(limit_s, signal_group, (child.pid, signal.SIGKILL))
     limit.start()
     with child:
         text = child.stdout.read(METADATA_BYTES_MAX + 1)

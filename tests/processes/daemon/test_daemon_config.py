@@ -1,7 +1,6 @@
 """A new cluster.conf on real daemons: active everywhere, on every disk, or nowhere; and disks that cannot take it."""
 
-import ctypes
-import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,36 +8,34 @@ from pathlib import Path
 import pytest
 from tests.processes.daemon.town import Node, Town, eventually, town
 
-from standfast.wire.control import Answer, UpdateConfig, Updated, UpdateRejected
+from standfast.terms import ServiceName
+from standfast.wire.control import (
+    Answer,
+    Code,
+    Operated,
+    OperateService,
+    Operation,
+    UpdateConfig,
+    Updated,
+    UpdateRejected,
+)
 
 pytestmark = pytest.mark.lab
 
-MNT_DETACH = 2
+WEB = ServiceName("service:web")
+ROOM = 20_000  # bytes; the daemon's log is a file, too, and has to fit
 
 
 @contextmanager
-def full_disk(folder: Path) -> Iterator[None]:
-    """Put a file system without any room over the folder, with the folder's files in it; ended with the block."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=64k"):
-        pytest.skip(f"no file system can be mounted here: {os.strerror(ctypes.get_errno())}")
+def full_disk(node: Node) -> Iterator[None]:
+    """Let the node's daemon write no file longer than ROOM, as on a full disk."""
+    assert node.daemon is not None
+    before = resource.prlimit(node.daemon.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(node.daemon.pid, resource.RLIMIT_FSIZE, (ROOM, before[1]))
     try:
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        with (folder / "ballast").open("wb", buffering=0) as ballast:
-            while written := _write_some(ballast.fileno()):
-                assert written
         yield
     finally:
-        libc.umount2(bytes(folder), MNT_DETACH)
-
-
-def _write_some(descriptor: int) -> int:
-    try:
-        return os.write(descriptor, b"x" * 4096)
-    except OSError:
-        return 0
+        resource.prlimit(node.daemon.pid, resource.RLIMIT_FSIZE, before)
 
 
 def update(node: Node, document: str) -> Answer:
@@ -116,20 +113,34 @@ def test_configuration_that_is_too_long_for_the_log_is_refused() -> None:
         assert "too long" in answer.findings[0]
 
 
-def test_full_disk_is_named_in_the_answer_and_leaves_the_old_file_whole() -> None:
+def test_full_disk_is_told_and_leaves_the_old_file_whole_and_is_tried_again() -> None:
     with town() as cluster:
         cluster.start(cluster.conf())
         second = cluster.nodes[1]
-        with full_disk(second.conf.parent):
-            before = sorted(path.name for path in second.conf.parent.iterdir())
-            old = second.conf.read_text()
-            update(cluster.nodes[0], cluster.conf(version=2))
+        before = sorted(path.name for path in second.conf.parent.iterdir())
+        old = second.conf.read_text()
+        with full_disk(second):
+            longer = cluster.conf(version=2).replace("</cluster>", f"<!-- {'x' * ROOM} --></cluster>")
+            update(cluster.nodes[0], longer)
             eventually(lambda: "config.not-written" in second.log)
-            assert "No space left on device; nothing was changed, make room first" in second.log
+            assert "File too large; nothing was changed, make room first" in second.log
             assert second.conf.read_text() == old
             assert sorted(path.name for path in second.conf.parent.iterdir()) == before
-            (second.conf.parent / "ballast").unlink()
-            eventually(lambda: 'config_version="2"' in second.conf.read_text())
+        eventually(lambda: 'config_version="2"' in second.conf.read_text())
+
+
+def test_service_is_not_started_where_that_cannot_be_noted_on_disk() -> None:
+    with town() as cluster:
+        addresses = "".join(f'<ip address="127.9.9.{number}"/>' for number in range(1, 41))
+        cluster.start(cluster.conf(f'<service name="web" autostart="0">{addresses}</service>'))
+        first, second = cluster.nodes
+        enable = OperateService(operation=Operation.ENABLE, service=WEB, target=first.name)
+        with full_disk(first):
+            answer = second.ask(enable)
+        assert isinstance(answer, Operated)
+        assert (answer.code, answer.owner) == (Code.SUCCESS, second.name)
+        assert "its tree cannot be noted on disk, and so nothing was started" in first.log + second.log
+        assert "operation=start" not in first.log
 
 
 def test_node_that_was_away_gets_the_configuration_and_keeps_a_file_that_claims_more() -> None:
