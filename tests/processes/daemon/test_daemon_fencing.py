@@ -1,7 +1,5 @@
 """A node that dies, freezes or is cut off: it is fenced, and only then do its services start elsewhere."""
 
-import signal
-
 import pytest
 from tests.processes.daemon.town import Town, eventually, is_alive, town
 
@@ -127,14 +125,10 @@ def test_daemon_that_was_frozen_and_taken_over_from_stops_its_services_and_resta
         cluster.start(cluster.conf(cluster.service("web")))
         owner = cluster.owner("web")
         other = cluster.other(owner)
-        assert owner.daemon is not None
-        owner.daemon.send_signal(signal.SIGSTOP)
-        assert owner._machine is not None
-        owner._machine.send_signal(signal.SIGSTOP)
+        owner.freeze()
         # The power controller lies: it says "off" and does nothing, so that both have the service for a while.
         eventually(lambda: f'fence.done subject={owner.name} text="agent' in other.log)
-        owner.daemon.send_signal(signal.SIGCONT)
-        owner._machine.send_signal(signal.SIGCONT)
+        owner.thaw()
         eventually(lambda: not owner.runs("web"))
         eventually(lambda: owner.log.count("daemon.started") == 2)
         assert "daemon.woke" in owner.log

@@ -83,7 +83,7 @@ class Node:
         self.boot_id = f"{name}-boot-1"
         self.daemon: subprocess.Popen[bytes] | None = None
         self._town = town
-        self._machine: subprocess.Popen[bytes] | None = None
+        self.machine: subprocess.Popen[bytes] | None = None
         self._paths = paths_under(str(self.root))
         self.conf.parent.mkdir(parents=True)
 
@@ -118,19 +118,34 @@ class Node:
 
     def power_on(self) -> None:
         """Boot the machine: it answers, and nothing of it runs."""
-        self._machine = subprocess.Popen(
+        self.machine = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(self._town.sequencer_path), str(self.nodeid)],
             stderr=subprocess.DEVNULL,
         )
 
     def power_off(self) -> None:
         """End everything that runs on the machine, at once."""
-        for process in (self._machine, self.daemon):
+        for process in (self.machine, self.daemon):
             if process is not None:
                 process.kill()
                 process.wait()
-        self._machine = self.daemon = None
+        self.machine = self.daemon = None
         kill_marked(f"STANDFAST_PREFIX={self.root}")
+
+    def freeze(self) -> None:
+        """Let the machine stand still, with all that runs on it."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for pid in marked(f"STANDFAST_PREFIX={self.root}"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if self.machine is not None:
+            self.machine.send_signal(number)
 
     def start(self, *options: str, log: str = "") -> subprocess.Popen[bytes]:
         """Start the daemon."""
@@ -366,9 +381,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def marked(mark: str) -> list[int]:
+    """Return the processes with this variable in their environment."""
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _has(pid, mark)]  # noqa: PTH208
+
+
 def kill_marked(mark: str) -> None:
     """Kill every process that was started with this variable in its environment."""
-    while found := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _has(pid, mark)]:  # noqa: PTH208
+    while found := marked(mark):
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
