@@ -262,23 +262,37 @@ def _on_hello(session: Session, sender: NodeId, hello: Hello) -> Session:
         return session
     others = tuple(h for h in session.hellos if h.nodeid != sender)
     session = replace(session, hellos=tuple(sorted((*others, hello), key=lambda h: h.nodeid)))
-    if hello.cluster != session.me.cluster:
-        return _stranger(session, hello)
     return session if session.opened else _try_open(session)
 
 
-def _stranger(session: Session, hello: Hello) -> Session:
-    """Two clusters with different names on one engine: the one with less to lose goes away, both say so."""
-    theirs = (hello.lineage is not None, -hello.nodeid)
-    ours = (session.state is not None, -session.me.nodeid)
-    text = (
-        f'node "{hello.name}" (id {hello.nodeid}) belongs to cluster "{hello.cluster}", '
-        f'this node to cluster "{session.me.cluster}"'
-    )
-    if theirs > ours:
-        return replace(session, refused=f"{text}; give them engines of their own, or mend the cluster's name")
-    session = replace(session, notes=(*session.notes, f"{text}: it is refused"))
-    return session if session.opened else _try_open(session)
+def _sort_out(session: Session, nodes: frozenset[NodeId]) -> Session:
+    """Clusters with different names on one engine: the one with more to lose stays, the others' nodes go; all say so.
+
+    More to lose has who has a state, then who has more votes, then who has the lowest node id.
+    """
+    heard = [h for h in session.hellos if h.nodeid in nodes]
+    rank = {
+        name: (
+            any(h.lineage is not None for h in heard if h.cluster == name),
+            sum(h.votes for h in heard if h.cluster == name),
+            -min(h.nodeid for h in heard if h.cluster == name),
+        )
+        for name in {h.cluster for h in heard}
+    }
+    stays = max(rank, key=lambda name: rank[name], default=session.me.cluster)
+    for hello in heard:
+        if hello.cluster == session.me.cluster:
+            continue
+        text = (
+            f'node "{hello.name}" (id {hello.nodeid}) belongs to cluster "{hello.cluster}", '
+            f'this node to cluster "{session.me.cluster}"'
+        )
+        if stays != session.me.cluster:
+            return replace(
+                session, refused=f"{text}; give them engines of their own, or mend the cluster's name"
+            )
+        session = replace(session, notes=(*session.notes, f"{text}: it is refused"))
+    return session
 
 
 def _related(session: Session) -> tuple[Hello, ...]:
@@ -293,13 +307,17 @@ def _try_open(session: Session) -> Session:
 
 def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
     """Open the view: the best lineage goes on, whoever holds another one gives its own up."""
-    session = replace(session, opened=True)
+    session = _sort_out(replace(session, opened=True), nodes)
     heard = [h for h in _related(session) if h.nodeid in nodes]
     with_state = [(h.nodeid, h.lineage) for h in heard if h.lineage is not None]
     if not with_state:
         return replace(session, synced=(), state=None)
     sizes = {lineage: sum(1 for _, other in with_state if other == lineage) for _, lineage in with_state}
-    _, best = max(with_state, key=lambda pair: (pair[1].epoch, pair[1].index, sizes[pair[1]], -pair[0]))
+    # Two parts may have begun an epoch of the same number; the later view had a majority that knew nothing of the earlier.
+    _, best = max(
+        with_state,
+        key=lambda pair: (pair[1].epoch, pair[1].begun_view, pair[1].index, sizes[pair[1]], -pair[0]),
+    )
     winners = tuple(sorted(nodeid for nodeid, lineage in with_state if lineage == best))
     if not _is_latest(best, winners, heard):
         lost = session.state is not None
@@ -319,16 +337,18 @@ def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
 
 
 def _is_latest(best: Lineage, winners: tuple[NodeId, ...], heard: list[Hello]) -> bool:
-    """Whether no later state than this can exist: a majority of the votes has it, or remembers no later epoch.
+    """Whether no later state than this can exist: half of the votes has it, or remembers no later epoch.
 
-    A later epoch was kept by a majority before anything was started in it, so two majorities would share a node that knows.
-    A node that remembers nothing (a new or diskless one) vouches for nothing. In two-node mode the half with the state
-    was not fenced, so the other half can have started nothing.
+    A later epoch was kept by a majority before anything was started in it, and a majority and a half share a node. How many
+    votes there are is for those to say that have the state: others may have the file of another cluster. A node that
+    remembers nothing (a new or diskless one) vouches for nothing. In two-node mode the half with the state was not fenced,
+    so the other half can have started nothing.
     """
-    if any(h.two_node for h in heard):
+    holders = [h for h in heard if h.nodeid in winners]
+    if any(h.two_node for h in holders):
         return True
     vouching = [h for h in heard if h.nodeid in winners or 0 < h.epoch_seen <= best.epoch]
-    return 2 * sum(h.votes for h in vouching) > max(h.votes_total for h in heard)
+    return 2 * sum(h.votes for h in vouching) >= max(h.votes_total for h in holders)
 
 
 def _is_blank(hello: Hello) -> bool:
@@ -337,12 +357,15 @@ def _is_blank(hello: Hello) -> bool:
 
 
 def _founder(session: Session) -> NodeId | None:
-    """The node that makes the first state: the one with the newest configuration, lowest id first.
+    """The node that makes the first state: the one with the newest configuration, of those the one that was there last.
 
+    Two files may have the same number; the one that the cluster acknowledged is with the nodes that remember it.
     While a node that has to restart holds a newer one, nobody is: it will be back, and an acknowledged update is not lost.
     """
     hellos = _related(session)
-    newest = max(hellos, key=lambda h: (h.config_version, _is_blank(h), -h.nodeid), default=None)
+    newest = max(
+        hellos, key=lambda h: (h.config_version, h.epoch_seen, _is_blank(h), -h.nodeid), default=None
+    )
     return newest.nodeid if newest is not None and _is_blank(newest) else None
 
 

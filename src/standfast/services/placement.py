@@ -52,13 +52,12 @@ def score(service: Service, record: ServiceRecord, nodeid: NodeId, around: Neigh
         return Score.ILLEGAL if domain.restricted else Score.BEST
     if nodeid not in priorities:
         return outsider
-    runs_here = record.owner == nodeid and record.state in _PLACED
-    runs_elsewhere = (
-        record.owner not in (None, nodeid) and record.state in _PLACED and record.owner in around.online
-    )
+    runs = record.state in (ServiceState.STARTING, ServiceState.STARTED)
+    runs_here = runs and record.owner == nodeid
+    runs_elsewhere = runs and record.owner != nodeid and record.owner in around.online
     if domain.ordered and min(priorities.values()) < priorities[nodeid]:
         return Score.BEST if domain.nofailback and runs_here else Score.BETTER
-    return Score.BETTER if domain.nofailback and domain.ordered and runs_elsewhere else Score.BEST
+    return Score.BETTER if domain.nofailback and runs_elsewhere else Score.BEST
 
 
 def candidates(

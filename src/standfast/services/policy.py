@@ -3,6 +3,8 @@
 Pure; only the coordinator asks it. Source: spec services, sections 2.3, 5, 6, 7 and 8.
 """
 
+from typing import assert_never
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -85,6 +87,8 @@ def _decide_one(
             return _decide_stopped(record, service, head, situation)
         case ServiceState.DISABLED | ServiceState.FAILED:
             return _decide_resting(record, service, head, situation)
+        case _:
+            assert_never(record.state)
 
 
 def _decide_started(
@@ -175,8 +179,6 @@ def _decide_stopped(
         return _continue(record, service, record.intent, situation)
     if head is not None:
         return take_request(record, service, head, situation.around, situation.victims)
-    if record.state is ServiceState.RECOVERING:
-        return _continue(record, service, Intent(goal=Goal.START), situation)
     return _start_automatically(record, service, situation)
 
 

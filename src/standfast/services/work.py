@@ -4,6 +4,7 @@ Pure; local to a node. Nothing here is believed by others until it comes back th
 """
 
 from enum import StrEnum
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -110,6 +111,8 @@ def _want_start(
             return StartService(service=record.name, generation=generation) if may_start else None
         case Phase.UNCLEAN | Phase.BROKEN:
             return Ran(service=record.name, generation=generation, start=True, ok=False, text=work.text)
+        case _:
+            assert_never(work.phase)
 
 
 def _want_running(record: ServiceRecord, work: ServiceWork) -> ServiceTask | ServiceFact | None:
@@ -130,6 +133,8 @@ def _want_running(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Ser
             return Failed(service=record.name, generation=record.generation, text=work.failure)
         case Phase.RUNNING | Phase.STOPPING:
             return None
+        case _:
+            assert_never(work.phase)
 
 
 def _want_stop(record: ServiceRecord, work: ServiceWork) -> ServiceTask | ServiceFact | None:
@@ -145,6 +150,8 @@ def _want_stop(record: ServiceRecord, work: ServiceWork) -> ServiceTask | Servic
             return None
         case Phase.RUNNING | Phase.UNCLEAN | Phase.BROKEN:
             return StopService(service=record.name, generation=generation, because=record.because)
+        case _:
+            assert_never(work.phase)
 
 
 def _want_nothing(record: ServiceRecord, work: ServiceWork, me: NodeId) -> ServiceTask | ServiceFact | None:
@@ -165,6 +172,8 @@ def _stop_if_needed(work: ServiceWork, generation: int, because: str) -> Service
             return _give_up(work)
         case Phase.RUNNING | Phase.UNCLEAN:
             return StopService(service=work.name, generation=generation, because=because)
+        case _:
+            assert_never(work.phase)
 
 
 def _give_up(work: ServiceWork) -> GiveUpWork | None:
