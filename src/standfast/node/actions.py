@@ -116,7 +116,7 @@ class Actions:
             case CancelAttempt(nodeid=nodeid, generation=generation, number=number):
                 self._attempts.cancel((nodeid, generation, number))
             case TakeInventory():
-                self._workshop.take_stock(self._place.agents, self._place.booted, self._boot_id)
+                self._workshop.take_stock(self._place.booted, self._boot_id)
             case WriteConfig(version=version, document=document):
                 self._tasks.create_task(self._write_config(version, document))
             case KeepEpoch(epoch=epoch):

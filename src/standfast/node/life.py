@@ -123,6 +123,7 @@ class Daemon:
             ),
             store=TreeStore(place.running, me.boot_id),
             definitions=Definitions(setup.agents.metadata),
+            agents=place.agents,
             tell=self._owner.take,
             is_frozen=self._is_frozen,
         )

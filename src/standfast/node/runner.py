@@ -104,6 +104,8 @@ class Runner:
         """Stop a service that nobody has started in this boot, for what the machine may have started by itself.
 
         None when it is stopped; False where the stop failed and a check says that it runs.
+
+        Differs from rgmanager, which ignores every failure: what is known to run must not be started elsewhere.
         """
         tree = self._around.definitions.tree(self.service)
         if tree is None or tree.root is None:

@@ -23,6 +23,7 @@ from standfast.terms import ServiceName
 from standfast.wire.agents import SERVED_AGENTS
 from standfast.wire.paths import PREFIX_VARIABLE
 
+# Differs from rgmanager, where an agent may run for ever: what hangs must end in a failure that somebody hears of.
 AGENT_RUN_MS_MAX = 600_000  # longest start or stop of one agent; then SIGKILL, and it has failed
 STATUS_RUN_MS_MAX = 120_000  # the same for a status check
 

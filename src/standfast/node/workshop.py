@@ -28,16 +28,18 @@ class Workshop:
         walker: Walker,
         store: TreeStore,
         definitions: Definitions,
+        agents: Path,
         tell: Callable[[Event], None],
         is_frozen: Callable[[ServiceName], bool],
     ) -> None:
-        """`is_frozen` says whether the cluster leaves a service alone."""
+        """`agents` holds the notes of agents at work, `is_frozen` says whether the cluster leaves a service alone."""
         self.tasks = tasks
         self.walker = walker
         self.store = store
         self.definitions = definitions
         self.tell = tell
         self.round_ms = 10_000
+        self._agents = agents
         self._is_frozen = is_frozen
         self._rounds_max: int | None = None
         self._runners: dict[ServiceName, Runner] = {}
@@ -70,16 +72,18 @@ class Workshop:
         """The trees of all services that may run here, with what is started of them."""
         return ((runner.root, runner.started) for runner in self._runners.values() if runner.root is not None)
 
-    def take_stock(self, agents: Path, booted: Path, boot_id: BootId) -> None:
+    def take_stock(self, booted: Path, boot_id: BootId) -> None:
         """Begin to find out what runs here, to bring the rest to a known end, and to tell.
 
-        `agents` holds the notes of agents that may still be at work, `booted` the boot for which this was done before.
+        `booted` holds the boot for which the services were stopped once.
         """
-        self._stock = self.tasks.create_task(self._take_stock(agents, booted, boot_id))
+        self._stock = self.tasks.create_task(self._take_stock(booted, boot_id))
 
     async def stop_all(self) -> bool:
         """Stop every service that may run here, all at once, without a report; True when nothing is left."""
-        if self._stock is not None:
+        if self._stock is None:
+            await end_leftovers(self._agents)
+        else:
             await asyncio.wait([self._stock])
         results: dict[ServiceName, bool | None] = {}
         for service, root in self.store.load():
@@ -93,8 +97,8 @@ class Workshop:
                 logger.error("service.not-stopped", extra={"service": service})
         return all(results.values())
 
-    async def _take_stock(self, agents: Path, booted: Path, boot_id: BootId) -> None:
-        await end_leftovers(agents)
+    async def _take_stock(self, booted: Path, boot_id: BootId) -> None:
+        await end_leftovers(self._agents)
         known = [self._adopted(service, root) for service, root in self.store.load()]
         results: dict[ServiceName, bool | None] = {}
         async with asyncio.TaskGroup() as tasks:
