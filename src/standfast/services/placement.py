@@ -96,6 +96,15 @@ def exclusive_conflict(service: Service, nodeid: NodeId, around: Neighbourhood) 
     return False
 
 
+def obstacle(service: Service, record: ServiceRecord, around: Neighbourhood) -> str:
+    """Return why no node can start the service now, as a sentence."""
+    if any(score(service, record, n, around) > Score.ILLEGAL for n in around.online):
+        return "exclusive services keep it from every node that could run it"
+    if service.domain is not None and around.online:
+        return f'no member of failover domain "{service.domain}" is online'
+    return "no node that could run it is online"
+
+
 def dependency_met(service: Service, around: Neighbourhood) -> bool:
     """Whether the service that this one depends on is started; an unknown one never is."""
     if service.depend is None:

@@ -14,7 +14,7 @@ from standfast.services.placement import (
     Score,
     candidates,
     dependency_met,
-    exclusive_conflict,
+    obstacle,
     score,
 )
 from standfast.services.proposal import (
@@ -285,7 +285,8 @@ def _start_somewhere(
             chosen = intent.origin
             intent = replace(intent, last_resort=True)
     if chosen is None:
-        return _give_up(record, situation.now_ms, Code.FAIL, _nobody(service, intent, situation.around))
+        text = _nobody(service, record, intent, situation)
+        return _give_up(record, situation.now_ms, Code.FAIL, text)
     return Start(
         service=record.name,
         generation=record.generation,
@@ -297,15 +298,13 @@ def _start_somewhere(
     )
 
 
-def _nobody(service: Service, intent: Intent, around: Neighbourhood) -> str:
+def _nobody(service: Service, record: ServiceRecord, intent: Intent, situation: Situation) -> str:
+    around = situation.around
     if intent.tried:
         names = ", ".join(around.names.get(n, str(n)) for n in intent.tried)
         return f"the start failed on {names}, and no other node can run it"
-    if any(exclusive_conflict(service, n, around) for n in around.online):
-        return "every node that could run it is taken by an exclusive service"
-    if service.domain is not None:
-        return f'no member of failover domain "{service.domain}" is online'
-    return "no node that could run it is online"
+    staying = tuple(n for n in around.online if n not in situation.leaving)
+    return obstacle(service, record, replace(around, online=staying))
 
 
 def _give_up(record: ServiceRecord, now_ms: int | None, code: Code, text: str) -> Settle:

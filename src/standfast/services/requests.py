@@ -7,8 +7,15 @@ from collections.abc import Collection
 from typing import assert_never
 
 from standfast.conf.model import Service
-from standfast.services.placement import Neighbourhood, Score, candidates, exclusive_conflict, score
-from standfast.services.placement import dependency_met as dependency_is_met
+from standfast.services.placement import (
+    Neighbourhood,
+    Score,
+    candidates,
+    dependency_met,
+    exclusive_conflict,
+    obstacle,
+    score,
+)
 from standfast.services.proposal import Answer, Freeze, ServiceProposal, ServiceRequest, Settle, Start, Stop
 from standfast.services.record import Goal, Intent, ServiceRecord, ServiceState
 from standfast.terms import NodeId
@@ -269,13 +276,13 @@ def _blocked(record: ServiceRecord, request: ServiceRequest, victims: Collection
 def _start(
     record: ServiceRecord, service: Service, request: ServiceRequest, around: Neighbourhood, intent: Intent
 ) -> ServiceProposal:
-    if not dependency_is_met(service, around):
+    if not dependency_met(service, around):
         return _answer(request, Code.DEPEND, f"{service.depend} is not started")
     usable = candidates(service, record, around)
     others = tuple(n for n in usable if n != intent.origin)
     chosen = intent.target if intent.target in usable else next(iter(others or usable), None)
     if chosen is None:
-        return _answer(request, Code.FAIL, "no node that could run it is online")
+        return _answer(request, Code.FAIL, obstacle(service, record, around))
     return Start(
         service=record.name,
         generation=record.generation,

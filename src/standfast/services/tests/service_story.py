@@ -1,7 +1,8 @@
 """The little world in which the stories of this room happen: nodes, services, agents, and one coordinator.
 
 Setting up: `nodes 1 2 3`, `domain NAME [ordered=1] [restricted=1] [nofailback=1] 1:PRIORITY 2 ...`, `service NAME
-[KEY=VALUE ...]` (or a changed one, later). `begin` makes the records; nothing happens before.
+[KEY=VALUE ...]` (or a changed one, later). `begin` makes the records (`begin anywhere`: nobody knows where they run);
+nothing happens before. `deadline` tells when to look again.
 
 Agents: they do what they are asked at once, unless `start_fails|stop_fails SERVICE 1,2` (until `works SERVICE`); after
 `by hand` each run ends with `ended N SERVICE ok|failed [text=...]`.
@@ -124,6 +125,8 @@ class ServiceStory:
     def tell(self, command: str) -> list[str]:
         """Carry out one command, let everything come to rest, and return what happened meanwhile."""
         (verb, *rest), options = words(command)
+        if verb == "deadline":
+            return [f"deadline {policy.next_deadline_ms(self.records)}"]
         told = self._setting(verb, rest, options) or self._event(verb, rest, options)
         assert told, f"no such command: {command}"
         return self._settle() if self.begun else []
@@ -148,11 +151,13 @@ class ServiceStory:
                 self.domains[name] = failover_domain(name, members, **flags)
             case "service", [name]:
                 self.services[ServiceName(name)] = plain_service(name, options)
-            case "begin", []:
+            case "begin", _:
                 self.begun = True
                 self.records = tuple(
                     ServiceRecord(
-                        name=s.name, state=ServiceState.STOPPED if s.autostart else ServiceState.DISABLED
+                        name=s.name,
+                        state=ServiceState.STOPPED if s.autostart else ServiceState.DISABLED,
+                        may_run_on=self.nodes if "anywhere" in rest else (),
                     )
                     for s in sorted(self.services.values(), key=lambda s: s.name)
                 )
@@ -183,7 +188,7 @@ class ServiceStory:
                 found = ServiceWork(name=ServiceName(name), phase=Phase.RUNNING)
                 self.works[nodeid_of(nodeid), found.name] = found
             case "time", [ms]:
-                self.now_ms = int(ms)
+                self.now_ms = max(self.now_ms, int(ms))
             case "quorum", [nodeid, "lost"]:
                 self.inquorate.add(nodeid_of(nodeid))
             case "quorum", [nodeid, "back"]:
@@ -281,6 +286,7 @@ class ServiceStory:
         gone = "it did not run when the daemon joined"
         changes: dict[Phase, Callable[[ServiceRecord], ServiceRecord]] = {
             Phase.RUNNING: lambda r: course.adopted(r, nodeid),
+            Phase.UNCLEAN: lambda r: course.adopted(r, nodeid),
             Phase.BROKEN: lambda r: held(r, nodeid),
             Phase.STOPPED: lambda r: course.owner_gone(r, nodeid, gone, self._wall_s),
         }

@@ -1,5 +1,4 @@
-"""How records change, whatever is proposed or reported: the stale changes nothing, and no node
-that may run it is forgotten."""
+"""How records change, whatever is proposed or reported: the stale changes nothing, no node that may run it is forgotten."""
 
 import msgspec
 import pytest

@@ -124,7 +124,8 @@ def ended_well(life: Life) -> Life:
     for nodeid in (1, 2, 3):
         for command in (f"fenced {nodeid}", f"quorum {nodeid} back"):
             life.attempt(command)
-    for _ in range(12):
+    for k in range(12):
+        life.attempt(f"time {10**6 * k}")
         for nodeid in (1, 2, 3):
             life.attempt(f"ends all {nodeid}")
             life.attempt(f"returns {nodeid}")
