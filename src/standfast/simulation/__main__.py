@@ -17,7 +17,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from standfast.simulation.campaign import run_seeds
-from standfast.simulation.fault import draw_plan
+from standfast.simulation.plan import draw_plan
 from standfast.simulation.report import Breach, Summary, as_json, progress, render
 from standfast.simulation.run import Result, run_seed, shorten
 

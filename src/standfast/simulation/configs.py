@@ -18,7 +18,8 @@ from standfast.conf.model import (
     Service,
 )
 from standfast.membership.votes import VoteTable
-from standfast.simulation.fault import Plan, UpdateFile
+from standfast.simulation.fault import UpdateFile
+from standfast.simulation.plan import Plan
 from standfast.terms import NodeId, ServiceName
 
 
@@ -29,6 +30,7 @@ def first_cluster(plan: Plan, version: int) -> Cluster:
         ClusterNode(
             name=f"node{n}",
             nodeid=NodeId(n),
+            votes=plan.votes[n - 1] if plan.votes else 1,
             methods=(
                 FenceMethod(
                     name="power", steps=(FenceStep(device=f"pdu{n}", agent="fence_sim", arguments=()),)
@@ -58,6 +60,12 @@ def first_cluster(plan: Plan, version: int) -> Cluster:
         ),
         rm=ResourceManager(domains=(domain,), services=services),
     )
+
+
+def with_stranger(cluster: Cluster, name: str, nodeid: NodeId) -> Cluster:
+    """Return the file of a machine that believes itself to be a node of the cluster."""
+    stranger = ClusterNode(name=name, nodeid=nodeid)
+    return replace(cluster, nodes=(*cluster.nodes, stranger), two_node=False)
 
 
 def service_name(k: int) -> ServiceName:

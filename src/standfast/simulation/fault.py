@@ -1,9 +1,6 @@
-"""What can go wrong in a simulated cluster, and the schedule of it that a seed draws.
+"""What can go wrong in a simulated cluster, and what people do to it. Each is data: it can be printed and done again."""
 
-A schedule is data: it can be printed, shortened and run again.
-"""
-
-from random import Random
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -16,6 +13,12 @@ class Crash(Struct, frozen=True, tag=True):
 
     nodeid: NodeId
     off_ms: int
+
+
+class PowerCut(Struct, frozen=True, tag=True):
+    """All machines lose their power at once; each is switched on again after its own time, in the order of node ids."""
+
+    off_ms: tuple[int, ...]
 
 
 class KillDaemon(Struct, frozen=True, tag=True):
@@ -65,11 +68,12 @@ class AgentsFail(Struct, frozen=True, tag=True):
 
 
 class FencingFails(Struct, frozen=True, tag=True):
-    """For `ms`, fence agents fail (`fails` per cent) or take long."""
+    """For `ms`, fence agents fail, take long, or report a failure although the power is off. Percentages."""
 
     ms: int
     fails: int
     slow: int
+    lies: int = 0
 
 
 class Ask(Struct, frozen=True, tag=True):
@@ -81,12 +85,26 @@ class Ask(Struct, frozen=True, tag=True):
     target: NodeId | None
 
 
+class AskOverride(Struct, frozen=True, tag=True):
+    """An operator tells a node of each victim that he sees to be without power."""
+
+    nodeid: NodeId
+
+
 class UpdateFile(Struct, frozen=True, tag=True):
     """An operator proposes a new configuration in which `service` is changed (or added, or removed)."""
 
     nodeid: NodeId
     service: int
     kind: str  # change, add, remove, touch
+
+
+class SwapFile(Struct, frozen=True, tag=True):
+    """A machine loses its power, and boots `off_ms` later with a file that is `versions` newer (or older) than its own."""
+
+    nodeid: NodeId
+    off_ms: int
+    versions: int
 
 
 class LeaveOrderly(Struct, frozen=True, tag=True):
@@ -111,8 +129,98 @@ class DiskFull(Struct, frozen=True, tag=True):
     ms: int
 
 
+class Stranger(Struct, frozen=True, tag=True):
+    """For `ms`, a machine that is not in the configuration starts a daemon again and again."""
+
+    ms: int
+
+
+class WrongName(Struct, frozen=True, tag=True):
+    """A daemon is killed, and started for `ms` with another node's name, or with another cluster's file."""
+
+    nodeid: NodeId
+    ms: int
+    of_cluster: bool
+
+
+class SecondDaemon(Struct, frozen=True, tag=True):
+    """Somebody starts a second daemon with the id of a node that has one."""
+
+    nodeid: NodeId
+
+
+class Moment(StrEnum):
+    """What an aimed fault waits for: an entry that is sent, work that begins, or work that has ended."""
+
+    HELLO = "Hello"
+    OPEN = "Open"
+    SNAPSHOT = "Snapshot"
+    INVENTORY = "Inventory"
+    REQUEST = "Request"
+    BARRIER = "Barrier"
+    BEGIN_EPOCH = "BeginEpoch"
+    DECLARE_VICTIM = "DeclareVictim"
+    EVICT = "Evict"
+    BEGIN_FENCING = "BeginFencing"
+    ACTIVATE_CONFIG = "ActivateConfig"
+    FINISH_ROLLOUT = "FinishRollout"
+    BEGIN_LEAVE = "BeginLeave"
+    OVERRIDE = "Override"
+    START = "Start"
+    STOP = "Stop"
+    SETTLE = "Settle"
+    RAN = "Ran"
+    FAILED = "Failed"
+    GONE = "Gone"
+    CLEARED = "Cleared"
+    FENCE_RESULT = "FenceResult"
+    CONFIG_WRITTEN = "ConfigWritten"
+    EPOCH_KEPT = "EpochKept"
+    VACANT = "Vacant"
+    START_SERVICE = "StartService"
+    STOP_SERVICE = "StopService"
+    START_ATTEMPT = "StartAttempt"
+    WRITE_CONFIG = "WriteConfig"
+    KEEP_EPOCH = "KeepEpoch"
+    TAKE_INVENTORY = "TakeInventory"
+    DAEMON_UP = "DaemonUp"
+    SERVICE_STARTED = "ServiceStarted"
+    SERVICE_STOPPED = "ServiceStopped"
+    POWERED_OFF = "PoweredOff"
+    ANSWER_REQUEST = "AnswerRequest"
+
+
+class Whom(StrEnum):
+    """Whom an aimed fault hits."""
+
+    ACTOR = "actor"  # who sent or did it
+    SUBJECT = "subject"  # whom it is about; the actor where it is about nobody
+    OTHER = "other"  # the lowest machine that is neither
+
+
+class Blow(StrEnum):
+    """What an aimed fault does."""
+
+    CRASH = "crash"
+    KILL = "kill"
+    FREEZE = "freeze"
+    CUT_OFF = "cut off"
+
+
+class Aimed(Struct, frozen=True, tag=True):
+    """From its time on this waits for a moment, lets `skip` of them pass, and hits `wait_ms` after the next, for `ms`."""
+
+    moment: Moment
+    skip: int
+    whom: Whom
+    wait_ms: int
+    blow: Blow
+    ms: int
+
+
 Fault = (
     Crash
+    | PowerCut
     | KillDaemon
     | Freeze
     | Cut
@@ -121,98 +229,14 @@ Fault = (
     | AgentsFail
     | FencingFails
     | Ask
+    | AskOverride
     | UpdateFile
+    | SwapFile
     | LeaveOrderly
     | ClockJumps
     | DiskFull
+    | Stranger
+    | WrongName
+    | SecondDaemon
+    | Aimed
 )
-
-
-class Scheduled(Struct, frozen=True):
-    """A fault and the virtual time of it, in milliseconds."""
-
-    at_ms: int
-    fault: Fault
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """One whole run: the cluster, and what happens to it."""
-
-    seed: int
-    nodes: int
-    services: int
-    two_node: bool
-    post_join_delay_s: int
-    post_fail_delay_s: int
-    late_starts_ms: tuple[int, ...]  # when each machine is first switched on
-    first_versions: tuple[int, ...]  # config_version on each machine's disk at first
-    schedule: tuple[Scheduled, ...]
-    faults_end_ms: int
-
-
-def draw_plan(seed: int) -> Plan:
-    """Return the run that a seed stands for."""
-    rng = Random(seed)
-    nodes = rng.choice((2, 2, 3, 3, 4, 5))
-    ids = [NodeId(n) for n in range(1, nodes + 1)]
-    end_ms = rng.choice((40_000, 80_000, 150_000))
-    count = rng.choice((3, 8, 18, 40, 80))
-    times = sorted(rng.randint(8_000, end_ms) for _ in range(count))
-    if rng.random() < 0.4:
-        times = _clustered(rng, times)
-    services = rng.randint(1, 3)
-    late = tuple(rng.choice((0, 0, 0, rng.randint(0, 3_000), rng.randint(0, 15_000))) for _ in ids)
-    return Plan(
-        seed=seed,
-        nodes=nodes,
-        services=services,
-        two_node=nodes == 2 and rng.random() < 0.9,
-        post_join_delay_s=rng.choice((0, 3, 6)),
-        post_fail_delay_s=rng.choice((0, 0, 0, 2)),
-        late_starts_ms=late,
-        first_versions=tuple(rng.choice((1, 1, 1, 2, 3)) for _ in ids),
-        schedule=tuple(Scheduled(at_ms, _draw(rng, ids, services)) for at_ms in times),
-        faults_end_ms=end_ms + 10_000,
-    )
-
-
-def _clustered(rng: Random, times: list[int]) -> list[int]:
-    """Faults that hit while the last one is being handled find more than faults far apart."""
-    clustered = []
-    last = times[0]
-    for _ in times:
-        last += rng.choice((1, 5, 20, 50, 200, 800, 1_100, 1_500, 3_000, 9_000))
-        clustered.append(last)
-    return clustered
-
-
-def _draw(rng: Random, ids: list[NodeId], services: int) -> Fault:
-    node = rng.choice(ids)
-    ms = rng.choice((200, 900, 1_500, 4_000, 12_000, 30_000))
-    service = rng.randrange(services)
-    kinds: list[tuple[int, Fault]] = [
-        (10, Crash(node, rng.choice((50, 2_000, 15_000, 60_000)))),
-        (10, KillDaemon(node, rng.choice((0, 100, 2_000, 9_000, 14_000)))),
-        (10, Freeze(node, ms)),
-        (12, Cut(tuple(sorted(rng.sample(ids, rng.randint(1, max(1, len(ids) - 1))))), ms)),
-        (6, CutLink(*_pair(rng, ids), ms)),
-        (6, ServiceDies(service)),
-        (5, AgentsFail(node, ms, rng.choice((0, 50, 100)), rng.choice((0, 0, 20)), rng.choice((0, 30)), 50)),
-        (6, FencingFails(ms, rng.choice((50, 100)), rng.choice((0, 50)))),
-        (14, Ask(node, rng.choice(list(Operation)), service, rng.choice([None, *ids]))),
-        (5, UpdateFile(node, service, rng.choice(("change", "add", "remove", "touch")))),
-        (3, LeaveOrderly(node, rng.choice((2_000, 10_000)))),
-        (
-            3,
-            ClockJumps(
-                node, rng.choice((-50_000, 0, 3_000_000)), rng.choice((500, 900, 1_000, 1_100, 3_000))
-            ),
-        ),
-        (2, DiskFull(node, ms)),
-    ]
-    return rng.choices([fault for _, fault in kinds], [weight for weight, _ in kinds])[0]
-
-
-def _pair(rng: Random, ids: list[NodeId]) -> tuple[NodeId, NodeId]:
-    a, b = rng.sample(ids, 2)
-    return min(a, b), max(a, b)

@@ -1,51 +1,48 @@
 """One simulated machine: its power, its clock, its disk, what really runs on it, and its daemon."""
 
 from collections.abc import Callable
-from enum import StrEnum
-from random import Random
 
 from standfast.cluster.participant import Participant
 from standfast.conf.model import Cluster
 from standfast.engine.sim import SimPort
+from standfast.fencing.domain import AttemptId
+from standfast.simulation.chronicle import Claim, Truth
 from standfast.terms import BootId, Incarnation, NodeId, ServiceName
 
 
-class Truth(StrEnum):
-    """What is really true of a service on a machine; absent: nothing of it runs and it was stopped in full."""
-
-    WHOLE = "whole"
-    PART = "part"  # a start or a stop did not go through
-    DEAD = "dead"  # it ended by itself; nobody stopped it
-
-
 class Run:
-    """Agents at work for a service: a start or a stop that ends at some time, unless it is ended before."""
+    """Agents at work on a service: a start or a stop that ends at some time, unless it is ended before."""
 
     def __init__(self, service: ServiceName, *, start: bool, ok: bool, incarnation: Incarnation) -> None:
         self.service = service
         self.start = start
         self.ok = ok
         self.incarnation = incarnation
-        self.cancelled = False
+        self.over = False
 
 
 class Daemon:
-    """One life of a node's daemon."""
+    """One life of a node's daemon. `attempts` are the fencings that somebody still waits for."""
 
-    def __init__(self, participant: Participant, port: SimPort) -> None:
+    def __init__(self, participant: Participant, port: SimPort, claim: Claim) -> None:
         self.participant = participant
         self.port = port
+        self.claim = claim
         self.incarnation = participant.session.me.incarnation
         self.wake_at: int | None = None
-        self.attempts: dict[tuple[NodeId, int, int], Run | None] = {}
+        self.attempts: set[AttemptId] = set()
 
 
 class Machine:
     """A computer with one node's daemon on it."""
 
-    def __init__(self, nodeid: NodeId, cluster: Cluster, rng: Random) -> None:
+    def __init__(self, nodeid: NodeId, cluster: Cluster, *, clock_ms: int) -> None:
         self.nodeid = nodeid
         self.name = f"node{nodeid}"
+        self.belongs = True  # it is a node of the simulated cluster
+        self.alias: tuple[str, str] | None = (
+            None  # wrong names of the node and the cluster, while somebody erred
+        )
         self.powered = False
         self.boots = 0
         self.lives = 0
@@ -57,13 +54,18 @@ class Machine:
         self.services: dict[ServiceName, Truth] = {}
         self.runs: dict[ServiceName, Run] = {}
         self.daemon: Daemon | None = None
-        self.offset_ms = rng.randint(0, 10_000_000)
+        self.offset_ms = clock_ms
         self.per_mille = 1_000
         self.clock_from = 0
         self.start_fails = 0
         self.stop_fails = 0
         self.hangs = 0
         self.slow = 0
+
+    @property
+    def own(self) -> bool:
+        """Whether a daemon runs that says the truth of itself."""
+        return self.daemon is not None and self.daemon.claim is Claim.TRUE
 
     @property
     def boot_id(self) -> BootId:
@@ -92,3 +94,14 @@ class Machine:
     def alive(self) -> bool:
         """Whether the daemon can do anything now."""
         return self.powered and self.frozen_since is None and self.daemon is not None
+
+    def is_held_up(self, act: Callable[[], None]) -> bool:
+        """Whether the machine stands still; then `act` is done when it goes on."""
+        if self.frozen_since is None:
+            return False
+        self.waiting.append(act)
+        return True
+
+    def agents_work(self) -> None:
+        """Let the agents work as they should."""
+        self.start_fails = self.stop_fails = self.hangs = self.slow = 0

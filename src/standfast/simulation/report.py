@@ -9,7 +9,7 @@ from textwrap import indent, wrap
 
 from msgspec import Struct
 
-from standfast.simulation.fault import Plan
+from standfast.simulation.plan import Plan
 from standfast.simulation.source import plan_source
 
 WIDTH = 100

@@ -8,8 +8,14 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from standfast.simulation.fault import Plan, draw_plan
-from standfast.simulation.invariants import Judge
+from standfast.cluster.session import has_begun
+from standfast.cluster.state import ClusterState
+from standfast.simulation.chronicle import Settled
+from standfast.simulation.ending import Excuses, Standing, unfinished
+from standfast.simulation.machine import Machine
+from standfast.simulation.plan import Plan, draw_plan
+from standfast.simulation.rules import Judgement, sentence, verdicts
+from standfast.simulation.strike import end_faults, start_everything, strike
 from standfast.simulation.world import World
 
 SETTLE_MS = 400_000  # virtual time in which everything has to be well again after the last fault
@@ -35,51 +41,57 @@ def run_seed(seed: int, *, keep_log: bool = False) -> Result:
 
 def run_plan(plan: Plan, *, keep_log: bool = False) -> Result:
     """Run a plan: switch the machines on, let the faults happen, then wait until all is well."""
-    world = World(plan)
-    world.keep_log = keep_log
-    unfinished: list[str] = []
+    return run_world(World(plan, keep_log=keep_log))
+
+
+def run_world(world: World) -> Result:
+    """Run a world to its end, and judge it."""
+    violations: list[str] = []
     try:
-        unfinished = _live(world, plan)
+        violations = live(world)
     except Exception as error:  # noqa: BLE001 - whatever the core raises is what is looked for
-        world.violations.append(f"BUG at {world.now_ms} ms: {_last_line(error)}")
+        violations = [f"BUG at {world.time.now_ms} ms: {_last_line(error)}"]
+    broken = [sentence(v) for v in verdicts(world.chronicle) if v.judgement is not Judgement.HELD]
     return Result(
-        seed=plan.seed,
-        violations=(*world.violations, *(unfinished if not world.violations else ())),
-        virtual_ms=world.now_ms,
+        seed=world.plan.seed,
+        violations=(*broken, *violations),
+        virtual_ms=world.time.now_ms,
         counts=dict(world.counts),
-        log=tuple(world.log),
+        log=tuple(world.time.log),
     )
 
 
-def _live(world: World, plan: Plan) -> list[str]:
+def live(world: World) -> list[str]:
     """Let everything happen; returns what was not well at the end."""
-    judge = Judge(world)
-    for nodeid, machine in world.machines.items():
-        world.call_at(plan.late_starts_ms[nodeid - 1], partial(world.power_on, machine))
+    plan = world.plan
+    late_ms = plan.late_starts_ms or tuple(0 for _ in world.machines)
+    for at_ms, machine in zip(late_ms, world.machines.values(), strict=True):
+        world.time.call_at(at_ms, partial(world.power_on, machine))
     for scheduled in plan.schedule:
-        world.call_at(scheduled.at_ms, partial(world.strike, scheduled.fault))
-    _advance_until(world, judge, plan.faults_end_ms)
-    world.end_faults()
-    deadline_ms = world.now_ms + SETTLE_MS
-    unfinished = ["L2 nobody looked"]
-    admin_ms = world.now_ms + ADMIN_MS
-    while unfinished and world.now_ms < deadline_ms and not world.violations:
-        _advance_until(world, judge, world.now_ms + LOOK_MS)
-        if world.now_ms >= admin_ms:
+        world.time.call_at(scheduled.at_ms, partial(strike, world, scheduled.fault))
+    if not _advance_until(world, plan.faults_end_ms):
+        return [_circles(world)]
+    end_faults(world)
+    deadline_ms = world.time.now_ms + SETTLE_MS
+    admin_ms = world.time.now_ms + ADMIN_MS
+    still = ["L2 nobody looked"]
+    while still and world.time.now_ms < deadline_ms:
+        if not _advance_until(world, world.time.now_ms + LOOK_MS):
+            return [_circles(world), *still]
+        if world.time.now_ms >= admin_ms:
             admin_ms += ADMIN_MS
-            for machine in world.machines.values():
-                world.power_on(machine)
-                world.start_daemon(machine)
-        unfinished = judge.unfinished()
-    return unfinished
+            start_everything(world)
+        still = unfinished(standings(world), _excuses(world))
+    world.chronicle.append(Settled(world.time.now_ms))
+    return still
 
 
-def _last_line(error: Exception) -> str:
-    """The exception, and the last line of our own that it came through."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = "/".join(Path(frame.filename).parts[-2:])
-    text = " ".join(traceback.format_exception_only(error)[-1].split())
-    return f"{text}, at {place}:{frame.lineno} in {frame.name}: {frame.line}"
+def standings(world: World) -> tuple[Standing, ...]:
+    """Return how each machine stands."""
+    return tuple(
+        Standing(nodeid=m.nodeid, state=_synced_state(m), services=m.services)
+        for m in world.machines.values()
+    )
 
 
 def shorten(plan: Plan, is_enough: Callable[[], bool] = lambda: False) -> Plan:
@@ -87,13 +99,13 @@ def shorten(plan: Plan, is_enough: Callable[[], bool] = lambda: False) -> Plan:
 
     Ever smaller parts of the schedule are left out, down to single faults, until none can be spared.
     """
-    rules = _rules(run_plan(plan).violations)
+    rules = rules_of(run_plan(plan).violations)
     size = len(plan.schedule)
     while rules and size and not is_enough():
         at, spared = 0, False
         while at < len(plan.schedule) and not is_enough():
             candidate = replace(plan, schedule=plan.schedule[:at] + plan.schedule[at + size :])
-            if _rules(run_plan(candidate).violations) & rules:
+            if rules_of(run_plan(candidate).violations) & rules:
                 plan, spared = candidate, True
             else:
                 at += size
@@ -103,17 +115,40 @@ def shorten(plan: Plan, is_enough: Callable[[], bool] = lambda: False) -> Plan:
     return plan
 
 
-def _rules(violations: tuple[str, ...]) -> set[str]:
+def rules_of(violations: tuple[str, ...]) -> set[str]:
+    """Return the names of the rules that were broken."""
     return {line.split()[0] for line in violations}
 
 
-def _advance_until(world: World, judge: Judge, until_ms: int) -> None:
-    looked_ms = world.now_ms
-    while (following := world.next_ms()) is not None and following <= until_ms and not world.violations:
-        world.advance()
-        if world.now_ms - looked_ms >= LOOK_MS:
-            looked_ms = world.now_ms
-            judge.look()
+def _excuses(world: World) -> Excuses:
+    return Excuses(asked=frozenset(world.operators.asked), stuck=frozenset(world.agents.stuck))
+
+
+def _synced_state(machine: Machine) -> ClusterState | None:
+    if machine.daemon is None or not machine.own:
+        return None
+    session = machine.daemon.participant.session
+    return session.state if has_begun(session) else None
+
+
+def _advance_until(world: World, until_ms: int) -> bool:
+    """Let everything happen up to a time; False when it goes in circles."""
+    time = world.time
+    while (following := time.next_ms()) is not None and following <= until_ms:
+        time.advance()
         if world.counts["steps"] > STEPS_MAX:
-            world.violations.append(f"L2 at {world.now_ms} ms: the nodes go in circles")
-    world.now_ms = max(world.now_ms, until_ms) if not world.violations else world.now_ms
+            return False
+    time.now_ms = max(time.now_ms, until_ms)
+    return True
+
+
+def _circles(world: World) -> str:
+    return f"L2 at {world.time.now_ms} ms: the nodes go in circles"
+
+
+def _last_line(error: Exception) -> str:
+    """The exception, and the last line of our own that it came through."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = "/".join(Path(frame.filename).parts[-2:])
+    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    return f"{text}, at {place}:{frame.lineno} in {frame.name}: {frame.line}"

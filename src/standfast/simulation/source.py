@@ -5,7 +5,7 @@ from enum import Enum
 from msgspec import Struct
 from msgspec.structs import fields
 
-from standfast.simulation.fault import Plan
+from standfast.simulation.plan import Plan
 
 
 def plan_source(plan: Plan) -> str:
@@ -13,6 +13,8 @@ def plan_source(plan: Plan) -> str:
     lines = ["Plan("]
     for field in fields(Plan):
         value = getattr(plan, field.name)
+        if value == field.default:
+            continue
         if field.name == "schedule" and value:
             lines.append("    schedule=(")
             lines.extend(f"        {_source(scheduled)}," for scheduled in value)

@@ -1,0 +1,110 @@
+"""The operators of a simulated cluster: what they ask, and what they are told."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from standfast.cluster.state import (
+    ConfigRequest,
+    LeaveRequest,
+    MemberStatus,
+    OperatorRequest,
+    Outcome,
+    OverrideRequest,
+)
+from standfast.services.proposal import ServiceRequest
+from standfast.simulation import chronicle as steps
+from standfast.simulation.configs import service_name, updated
+from standfast.simulation.fault import Ask, UpdateFile
+from standfast.simulation.machine import Machine
+from standfast.simulation.timeline import Timeline
+from standfast.terms import NodeId
+from standfast.wire.control import Code, Operation
+
+
+class Operators:
+    """All operators. Each request that is made gets the next number in its id."""
+
+    def __init__(self, time: Timeline, chronicle: list[steps.Step], counts: Counter[str]) -> None:
+        self._time = time
+        self._chronicle = chronicle
+        self._counts = counts
+        self._requests: dict[str, OperatorRequest] = {}
+        self.asked: set[tuple[str, Operation]] = set()
+
+    def service_request(self, machine: Machine, ask: Ask) -> OperatorRequest:
+        """Ask for one operation on a service."""
+        name = service_name(ask.service)
+        request_id = self._next_id(machine, ask.operation.value, name)
+        self.asked.add((name, ask.operation))
+        return self._made(
+            ServiceRequest(
+                id=request_id,
+                operation=ask.operation,
+                service=name,
+                asked_by=machine.nodeid,
+                target=ask.target,
+            )
+        )
+
+    def config_request(self, machine: Machine, update: UpdateFile) -> OperatorRequest | None:
+        """Propose the next version of the active configuration, changed; None where nobody knows it."""
+        state = None if machine.daemon is None else machine.daemon.participant.session.state
+        if state is None:
+            return None
+        cluster = updated(state.config, update)
+        document = f"version {cluster.config_version}"
+        request_id = self._next_id(machine, "update")
+        return self._made(
+            ConfigRequest(id=request_id, asked_by=machine.nodeid, document=document, cluster=cluster)
+        )
+
+    def leave_request(self, machine: Machine) -> OperatorRequest:
+        """Let the node leave."""
+        return self._made(LeaveRequest(id=self._next_id(machine, "leave"), asked_by=machine.nodeid))
+
+    def override_requests(self, machine: Machine, machines: Iterable[Machine]) -> list[OperatorRequest]:
+        """Declare each victim powered off that the operator sees to be so."""
+        state = None if machine.daemon is None else machine.daemon.participant.session.state
+        dark = [m.nodeid for m in machines if not m.powered]
+        victims = () if state is None else tuple(v.nodeid for v in state.fence.victims)
+        requests: list[OperatorRequest] = []
+        for victim in (n for n in victims if n in dark):
+            self._chronicle.append(steps.Overridden(self._time.now_ms, machine.nodeid, victim))
+            request_id = self._next_id(machine, "override")
+            requests.append(
+                self._made(OverrideRequest(id=request_id, asked_by=machine.nodeid, victim=victim))
+            )
+        return requests
+
+    def answer(self, machine: Machine, outcome: Outcome) -> None:
+        """Hear how a request ended."""
+        at_ms = self._time.now_ms
+        self._counts[f"answers: {outcome.code.name.lower().replace('_', ' ')}"] += 1
+        self._time.say(f"answer to {outcome.request}: {outcome.code.name} {outcome.text}")
+        self._chronicle.append(
+            steps.Answered(at_ms, machine.nodeid, outcome.request, outcome.code, outcome.owner)
+        )
+        request = self._requests.get(outcome.request)
+        if isinstance(request, ConfigRequest) and outcome.code is Code.SUCCESS:
+            content = hash(request.cluster)
+            version = request.cluster.config_version
+            self._chronicle.append(steps.Acknowledged(at_ms, version, content, _members(machine)))
+
+    def _next_id(self, machine: Machine, operation: str, service: str = "") -> str:
+        request_id = f"{machine.name}-{len(self._requests) + 1}"
+        self._counts[f"requests: {operation}"] += 1
+        self._time.say(f"operator asks {machine.name}: {request_id} {operation} {service}")
+        step = steps.Asked(self._time.now_ms, machine.nodeid, request_id, operation, service)
+        self._chronicle.append(step)
+        return request_id
+
+    def _made(self, request: OperatorRequest) -> OperatorRequest:
+        self._requests[request.id] = request
+        return request
+
+
+def _members(machine: Machine) -> tuple[NodeId, ...]:
+    """The members that take part, as the node that answers knows them."""
+    state = None if machine.daemon is None else machine.daemon.participant.session.state
+    members = () if state is None else state.members
+    return tuple(m.nodeid for m in members if m.status is MemberStatus.ONLINE)

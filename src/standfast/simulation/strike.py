@@ -1,0 +1,174 @@
+"""How faults happen to the simulated world, and how they end."""
+
+from functools import partial
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from standfast.engine.contract import EngineEvent
+from standfast.errors import RefusedError
+from standfast.simulation import chronicle as steps
+from standfast.simulation import fault as faults
+from standfast.simulation.configs import service_name, votes_of
+from standfast.simulation.fault import Blow, Fault
+from standfast.simulation.world import World
+
+KNOCK_MS = 3_000  # how often somebody starts the daemon of a machine that does not belong
+
+
+def strike(world: World, fault: Fault) -> None:
+    """Let a fault happen."""
+    world.counts[f"faults: {type(fault).__name__}"] += 1
+    world.time.say(f"FAULT {fault}")
+    machines, later = world.machines, world.time.call_in
+    match fault:
+        case faults.Crash():
+            world.blow(machines[fault.nodeid], Blow.CRASH, fault.off_ms)
+        case faults.PowerCut():
+            for machine in machines.values():
+                world.power_off(machine)
+            for off_ms, machine in zip(fault.off_ms, machines.values(), strict=True):
+                later(off_ms, partial(world.power_on, machine))
+        case faults.KillDaemon():
+            world.kill_daemon(machines[fault.nodeid])
+            if fault.away_ms:
+                later(fault.away_ms, partial(world.start_daemon, machines[fault.nodeid]))
+        case faults.Freeze():
+            world.blow(machines[fault.nodeid], Blow.FREEZE, fault.ms)
+        case faults.Cut():
+            others = [n for n in world.everybody() if n not in fault.side]
+            world.cut([(a, b) for a in fault.side for b in others], fault.ms)
+        case faults.CutLink():
+            world.cut([(fault.a, fault.b)], fault.ms)
+        case faults.ServiceDies():
+            for machine in machines.values():
+                world.agents.end_by_itself(machine, service_name(fault.service))
+        case faults.AgentsFail():
+            _agents_fail(world, fault)
+        case faults.FencingFails():
+            fences = world.fences
+            fences.fails, fences.slow, fences.lies = fault.fails, fault.slow, fault.lies
+            later(fault.ms, fences.work)
+        case faults.Ask() | faults.AskOverride() | faults.UpdateFile() | faults.LeaveOrderly():
+            _ask(world, fault)
+        case faults.SwapFile():
+            _swap_file(world, fault)
+        case faults.ClockJumps():
+            machines[fault.nodeid].change_clock(world.time.now_ms, fault.offset_ms, fault.per_mille)
+        case faults.DiskFull():
+            full = machines[fault.nodeid]
+            full.disk_full_until = max(full.disk_full_until, world.time.now_ms + fault.ms)
+        case faults.Stranger():
+            _stranger_comes(world, fault)
+        case faults.WrongName():
+            _wrong_name(world, fault)
+        case faults.SecondDaemon():
+            _second_daemon(world, fault)
+        case faults.Aimed():
+            world.aims.arm(fault)
+        case _:
+            assert_never(fault)
+
+
+def end_faults(world: World) -> None:
+    """From now on everything works: power, links, agents, fencing, disks."""
+    world.time.say("faults end")
+    world.aims.disarm()
+    world.links.heal_all()
+    world.links.note(world.machines.values())
+    world.fences.work()
+    world.power_off(world.stranger)
+    for machine in world.machines.values():
+        machine.agents_work()
+        machine.disk_full_until = 0
+        world.thaw(machine)
+        machine.alias = None
+        if not machine.own:
+            world.kill_daemon(machine)
+    start_everything(world)
+
+
+def start_everything(world: World) -> None:
+    """Switch on what is off."""
+    for machine in world.machines.values():
+        world.power_on(machine)
+        world.start_daemon(machine)
+
+
+def _agents_fail(world: World, fault: faults.AgentsFail) -> None:
+    machine = world.machines[fault.nodeid]
+    machine.start_fails, machine.stop_fails = fault.start_fails, fault.stop_fails
+    machine.hangs, machine.slow = fault.hangs, fault.slow
+    world.time.call_in(fault.ms, machine.agents_work)
+
+
+def _ask(
+    world: World, fault: faults.Ask | faults.AskOverride | faults.UpdateFile | faults.LeaveOrderly
+) -> None:
+    """An operator asks something of a daemon; one that cannot answer is not asked."""
+    machine = world.machines[fault.nodeid]
+    if isinstance(fault, faults.LeaveOrderly):
+        world.time.call_in(fault.away_ms, partial(world.start_daemon, machine))
+    if not machine.alive():
+        return
+    match fault:
+        case faults.Ask():
+            world.ask(machine, world.operators.service_request(machine, fault))
+        case faults.UpdateFile():
+            world.ask(machine, world.operators.config_request(machine, fault))
+        case faults.LeaveOrderly():
+            world.ask(machine, world.operators.leave_request(machine))
+        case faults.AskOverride():
+            for request in world.operators.override_requests(machine, world.machines.values()):
+                world.ask(machine, request)
+
+
+def _swap_file(world: World, fault: faults.SwapFile) -> None:
+    machine = world.machines[fault.nodeid]
+    world.blow(machine, Blow.CRASH, fault.off_ms)
+    version = max(1, machine.disk.config_version + fault.versions)
+    world.disks.swap(machine, replace(machine.disk, config_version=version))
+
+
+def _stranger_comes(world: World, fault: faults.Stranger) -> None:
+    until_ms = world.time.now_ms + fault.ms
+
+    def knock() -> None:
+        if world.time.now_ms >= until_ms:
+            world.power_off(world.stranger)
+        else:
+            world.power_on(world.stranger)
+            world.start_daemon(world.stranger)
+            world.time.call_in(min(KNOCK_MS, until_ms - world.time.now_ms), knock)
+
+    knock()
+
+
+def _wrong_name(world: World, fault: faults.WrongName) -> None:
+    machine = world.machines[fault.nodeid]
+    machine.alias = (machine.name, "other") if fault.of_cluster else ("impostor", machine.disk.name)
+    world.kill_daemon(machine)
+    world.start_daemon(machine)
+
+    def mended() -> None:
+        machine.alias = None
+        if not machine.own:
+            world.kill_daemon(machine)
+        world.start_daemon(machine)
+
+    world.time.call_in(fault.ms, mended)
+
+
+def _second_daemon(world: World, fault: faults.SecondDaemon) -> None:
+    machine = world.machines[fault.nodeid]
+    if not machine.alive():
+        return
+
+    def deliver(event: EngineEvent) -> None:
+        text = f"a second daemon of {machine.name} was given {type(event).__name__}"
+        world.chronicle.append(steps.Odd(world.time.now_ms, text))
+
+    try:
+        world.network.attach(machine.nodeid, "second", votes_of(machine.disk), deliver)
+    except RefusedError:
+        world.counts["second daemons refused"] += 1
