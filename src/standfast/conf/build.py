@@ -6,6 +6,7 @@ Source: spec configuration, sections 3 and 4; spec fencing, section 5 (the agent
 from standfast.conf.document import BLANKS, Element
 from standfast.conf.groups import read_time_s, service_name
 from standfast.conf.model import (
+    Altname,
     Arguments,
     Cluster,
     ClusterNode,
@@ -21,6 +22,7 @@ from standfast.conf.model import (
 )
 from standfast.conf.nodes import read_config_version
 from standfast.conf.values import read_flag, read_integer, read_rank
+from standfast.conf.wiring import read_messaging
 from standfast.terms import NodeId, ServiceName
 
 
@@ -40,6 +42,7 @@ def build_cluster(root: Element) -> Cluster:
         fence_daemon=_fence_daemon(root.first("fence_daemon") or Element(name="fence_daemon")),
         token_ms=_number(totem, "token", 10_000),
         cluster_id=cluster_id or None,
+        messaging=read_messaging(root),
         rm=_rm(root.first("rm") or Element(name="rm")),
     )
 
@@ -76,7 +79,10 @@ def _node(node: Element, agents: dict[str, Element]) -> ClusterNode:
         name=name,
         nodeid=NodeId(_number(node, "nodeid", 0)),
         votes=_number(node, "votes", 1),
-        altnames=tuple(altname.get("name") or "" for altname in node.elements("altname")),
+        altnames=tuple(
+            Altname(name=altname.get("name") or "", port=_number(altname, "port", 0) or None)
+            for altname in node.elements("altname")
+        ),
         methods=tuple(
             FenceMethod(name=method.get("name") or "", steps=_steps(name, method, agents))
             for method in (fence.elements("method") if fence else ())

@@ -1,7 +1,7 @@
 """Which elements and attributes a cluster.conf may have, of which type, and which of them Standfast acts upon.
 
 The tree of <rm> below `service` and `resources` is open (any agent's parameters) and is judged in conf/groups.py.
-Source: spec configuration, sections 2 and 3.
+Source: spec configuration, sections 2 and 3; corosync.conf(5) for the numbers of <totem>.
 """
 
 from enum import StrEnum
@@ -38,9 +38,12 @@ class Shape(Struct, frozen=True):
     acted: bool = False
 
 
-def shape_of(path: str) -> Shape | None:
-    """Return the shape of an element by its path below <cluster>, such as `cman/multicast`; None if it is unknown."""
-    return _SHAPES.get(path)
+def shape_of(path: str, model: str | None = None) -> Shape | None:
+    """Return the shape of an element by its path below <cluster>, such as `cman/multicast`; None if it is unknown.
+
+    `model` is the element's attribute of that name, which makes <quorumd> a different element.
+    """
+    return _SHAPES.get(f"{path} {model.strip().lower()}" if model else path) or _SHAPES.get(path)
 
 
 TEXT = Attribute()
@@ -48,46 +51,36 @@ INTEGER = Attribute(Kind.INTEGER)
 COUNT = Attribute(Kind.INTEGER, least=0)
 POSITIVE = Attribute(Kind.INTEGER, least=1)
 FLAG = Attribute(Kind.FLAG)
-YES_NO = Attribute(Kind.WORD, ("yes", "no"))
-ON_OFF = Attribute(Kind.WORD, ("on", "off"))
 READ_TEXT = Attribute(acted=True)
 OWN = Attribute(Kind.OWN, acted=True)
 READ_INTEGER = Attribute(Kind.INTEGER, acted=True)
 READ_FLAG = Attribute(Kind.FLAG, acted=True)
+READ_YES_NO = Attribute(Kind.WORD, ("yes", "no"), acted=True)
+READ_ON_OFF = Attribute(Kind.WORD, ("on", "off"), acted=True)
 
-_FACILITY = Attribute(
-    Kind.WORD,
-    (
-        *(
-            "auth",
-            "authpriv",
-            "cron",
-            "daemon",
-            "ftp",
-            "kern",
-            "lpr",
-            "mail",
-            "news",
-            "syslog",
-            "user",
-            "uucp",
-        ),
-        *(f"local{number}" for number in range(8)),
-    ),
+TIMER_MS_MAX = 3_600_000  # longest timer of the messaging layer, one hour
+COUNT_MAX = 2_147_483_647
+COROSYNC_TIMER_MS_MIN = 30  # corosync refuses shorter ones
+_TIMER = Attribute(Kind.INTEGER, least=0, most=TIMER_MS_MAX, acted=True)
+_LONG_TIMER = Attribute(Kind.INTEGER, least=COROSYNC_TIMER_MS_MIN, most=TIMER_MS_MAX, acted=True)
+_NUMBER = Attribute(Kind.INTEGER, least=0, most=COUNT_MAX, acted=True)
+
+_FACILITIES = (
+    *("auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp"),
+    *(f"local{number}" for number in range(8)),
 )
-_PRIORITY = Attribute(
-    Kind.WORD, ("emerg", "alert", "crit", "error", "err", "warning", "warn", "notice", "info", "debug")
-)
+_FACILITY = Attribute(Kind.WORD, _FACILITIES)
+_PRIORITIES = ("emerg", "alert", "crit", "error", "err", "warning", "warn", "notice", "info", "debug")
 _HASH = Attribute(Kind.WORD, ("none", "sha1", "sha256", "sha512"))
 
-_LOGGING = {
-    "to_syslog": YES_NO,
-    "to_logfile": YES_NO,
-    "syslog_facility": _FACILITY,
-    "syslog_priority": _PRIORITY,
-    "logfile_priority": _PRIORITY,
-    "logfile": TEXT,
-    "debug": ON_OFF,
+LOGGING = {
+    "to_syslog": READ_YES_NO,
+    "to_logfile": READ_YES_NO,
+    "syslog_facility": Attribute(Kind.WORD, _FACILITIES, acted=True),
+    "syslog_priority": Attribute(Kind.WORD, _PRIORITIES, acted=True),
+    "logfile_priority": Attribute(Kind.WORD, _PRIORITIES, acted=True),
+    "logfile": OWN,
+    "debug": READ_ON_OFF,
 }
 _PLOCKS = {
     "enable_plock": FLAG,
@@ -98,32 +91,41 @@ _PLOCKS = {
     "drop_resources_count": COUNT,
     "drop_resources_age": COUNT,
 }
-_TOTEM_NUMBERS = (
-    "token_retransmits_before_loss_const",
-    "join",
-    "consensus",
-    "fail_recv_const",
-    "netmtu",
-    "window_size",
-    "max_messages",
-    "send_join",
-    "merge",
-    "downcheck",
-    "hold",
-    "token_retransmit",
-    "token_warning",
-    "token_coefficient",
-    "seqno_unchanged_const",
-    "heartbeat_failures_allowed",
-    "max_network_delay",
-    "miss_count_const",
+TOTEM_SETTINGS = {
+    "token_retransmits_before_loss_const": Attribute(Kind.INTEGER, least=1, most=1000, acted=True),
+    "token_retransmit": _LONG_TIMER,
+    "token_warning": Attribute(Kind.INTEGER, least=0, most=100, acted=True),
+    "hold": _LONG_TIMER,
+    "consensus": _LONG_TIMER,
+    "send_join": _TIMER,
+    "merge": _LONG_TIMER,
+    "downcheck": _LONG_TIMER,
+    "seqno_unchanged_const": _NUMBER,
+    "heartbeat_failures_allowed": _NUMBER,
+    "max_network_delay": _LONG_TIMER,
+    "window_size": _NUMBER,
+    "max_messages": _NUMBER,
+    "miss_count_const": _NUMBER,
+    "netmtu": Attribute(Kind.INTEGER, least=576, most=65536, acted=True),
+}
+"""Numbers of <totem> that corosync 3 knows by the same name and that are handed on only where they are given, in order."""
+
+TOTEM_GONE = (
     "rrp_problem_count_timeout",
     "rrp_problem_count_threshold",
     "rrp_token_expired_timeout",
     "threads",
     "version",
     "nodeid",
+    "vsftype",
 )
+"""Attributes of <totem> that corosync 3 does not have, or that never come from there."""
+
+INTERFACE_GENERATED = ("bindnetaddr", "mcastaddr", "mcastport", "broadcast", "ttl")
+"""Attributes of <interface> that RHCS wrote there itself, and that say nothing here."""
+
+CIPHERS = ("aes256", "aes192", "aes128")
+HASHES = ("sha256", "sha384", "sha512")
 
 _SHAPES = {
     "": Shape(
@@ -136,11 +138,11 @@ _SHAPES = {
             "expected_votes": OWN,
             "cluster_id": OWN,
             "hash_cluster_id": Attribute(Kind.WORD, ("yes", "no", "on", "off")),
-            "port": Attribute(Kind.OWN),
-            "keyfile": TEXT,
-            "broadcast": YES_NO,
-            "transport": Attribute(Kind.WORD, ("udp", "udpb", "udpu")),
-            "quorum_dev_poll": COUNT,
+            "port": OWN,
+            "keyfile": OWN,
+            "broadcast": READ_YES_NO,
+            "transport": Attribute(Kind.WORD, ("knet", "udp", "udpb", "udpu"), acted=True),
+            "quorum_dev_poll": Attribute(Kind.INTEGER, least=0, most=TIMER_MS_MAX, acted=True),
             "shutdown_timeout": COUNT,
             "ccsd_poll": POSITIVE,
             "startup_config_timeout": COUNT,
@@ -149,35 +151,50 @@ _SHAPES = {
             "max_queued": POSITIVE,
             "disable_openais": FLAG,
             "debug_mask": COUNT,
-            "wait_for_all": FLAG,
-            "auto_tie_breaker": FLAG,
-            "last_man_standing": FLAG,
+            "wait_for_all": READ_FLAG,
+            "auto_tie_breaker": READ_FLAG,
+            "last_man_standing": READ_FLAG,
             "nodename": TEXT,
         },
         once=True,
         acted=True,
     ),
     "cman/multicast": Shape(
-        {"addr": Attribute(Kind.OWN), "ttl": Attribute(Kind.INTEGER, least=1, most=255)}, once=True
+        {"addr": OWN, "ttl": Attribute(Kind.INTEGER, least=1, most=255, acted=True)}, once=True, acted=True
     ),
-    "cman/altmulticast": Shape(
-        {"addr": Attribute(Kind.OWN), "port": Attribute(Kind.OWN), "ttl": INTEGER}, once=True
-    ),
+    "cman/altmulticast": Shape({"addr": OWN, "port": OWN, "ttl": READ_INTEGER}, once=True, acted=True),
     "totem": Shape(
         {
-            "token": Attribute(Kind.INTEGER, least=1, acted=True),
-            "rrp_mode": Attribute(Kind.WORD, ("none", "active", "passive")),
-            "secauth": Attribute(Kind.WORD, ("on", "off", "1", "0")),
-            "keyfile": TEXT,
-            "vsftype": TEXT,
-            **dict.fromkeys(_TOTEM_NUMBERS, INTEGER),
+            "token": Attribute(Kind.INTEGER, least=1, most=TIMER_MS_MAX, acted=True),
+            "token_coefficient": _TIMER,
+            "join": _LONG_TIMER,
+            "fail_recv_const": _NUMBER,
+            "rrp_mode": Attribute(Kind.WORD, ("none", "active", "passive"), acted=True),
+            "secauth": Attribute(Kind.WORD, ("on", "off", "1", "0"), acted=True),
+            "crypto_cipher": Attribute(Kind.WORD, (*CIPHERS, "none"), acted=True),
+            "crypto_hash": Attribute(Kind.WORD, (*HASHES, "sha1", "md5", "none"), acted=True),
+            "keyfile": OWN,
+            **TOTEM_SETTINGS,
+            **dict.fromkeys(TOTEM_GONE, OWN),
         },
         once=True,
         acted=True,
     ),
-    "totem/interface": Shape(is_open=True),
+    "totem/interface": Shape(
+        {
+            "linknumber": OWN,
+            "ringnumber": OWN,
+            "knet_link_priority": Attribute(Kind.INTEGER, least=0, most=255, acted=True),
+            "knet_ping_interval": _LONG_TIMER,
+            "knet_ping_timeout": _LONG_TIMER,
+            "knet_pong_count": Attribute(Kind.INTEGER, least=1, most=255, acted=True),
+            **dict.fromkeys(INTERFACE_GENERATED, OWN),
+        },
+        acted=True,
+    ),
     "quorumd": Shape(
         {
+            "model": OWN,
             "interval": INTEGER,
             "tko": INTEGER,
             "tko_up": INTEGER,
@@ -203,6 +220,19 @@ _SHAPES = {
             "log_facility": _FACILITY,
         },
         once=True,
+    ),
+    "quorumd net": Shape(
+        {
+            "model": OWN,
+            "host": OWN,
+            "port": OWN,
+            "algorithm": OWN,
+            "votes": OWN,
+            "tls": OWN,
+            "tie_breaker": OWN,
+        },
+        once=True,
+        acted=True,
     ),
     "quorumd/heuristic": Shape(
         {"program": Attribute(Kind.OWN), "score": INTEGER, "interval": INTEGER, "tko": INTEGER}
@@ -250,8 +280,8 @@ _SHAPES = {
     "gfs_controld": Shape({"enable_withdraw": FLAG, **_PLOCKS}, once=True),
     "group": Shape({"groupd_compat": COUNT}, once=True),
     "clvmd": Shape({"interface": Attribute(Kind.WORD, ("cman", "corosync", "openais"))}, once=True),
-    "logging": Shape(_LOGGING, once=True),
-    "logging/logging_daemon": Shape({**_LOGGING, "name": TEXT, "subsys": TEXT}),
+    "logging": Shape(LOGGING, once=True, acted=True),
+    "logging/logging_daemon": Shape({**LOGGING, "name": OWN, "subsys": OWN}, acted=True),
     "uidgid": Shape({"uid": TEXT, "gid": TEXT}),
     "event": Shape(is_open=True),
     "aisexec": Shape(is_open=True),
@@ -264,7 +294,8 @@ _SHAPES = {
         acted=True,
     ),
     "clusternode/altname": Shape(
-        {"name": OWN, "port": Attribute(Kind.INTEGER, least=2, most=65535), "mcast": TEXT}
+        {"name": OWN, "port": Attribute(Kind.INTEGER, least=2, most=65535, acted=True), "mcast": OWN},
+        acted=True,
     ),
     "clusternode/fence": Shape(once=True, acted=True),
     "clusternode/unfence": Shape(once=True),

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from standfast.conf.messaging import Messaging
 from standfast.terms import NodeId, ServiceName
 
 Arguments = tuple[tuple[str, str], ...]
@@ -32,13 +33,20 @@ class FenceMethod(Struct, frozen=True, kw_only=True):
     steps: tuple[FenceStep, ...]
 
 
+class Altname(Struct, frozen=True, kw_only=True):
+    """One <altname>: the node's name on a further network; `port` is None where the file gives none."""
+
+    name: str
+    port: int | None = None
+
+
 class ClusterNode(Struct, frozen=True, kw_only=True):
     """One <clusternode>."""
 
     name: str
     nodeid: NodeId
     votes: int = 1
-    altnames: tuple[str, ...] = ()
+    altnames: tuple[Altname, ...] = ()  # links 1, 2, ...
     methods: tuple[FenceMethod, ...] = ()
     unfence: tuple[FenceStep, ...] = ()
 
@@ -133,4 +141,5 @@ class Cluster(Struct, frozen=True, kw_only=True):
     fence_daemon: FenceDaemon = FenceDaemon()
     token_ms: int = 10_000
     cluster_id: int | None = None  # None: derived from the name
+    messaging: Messaging = Messaging()
     rm: ResourceManager = ResourceManager()

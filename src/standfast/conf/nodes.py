@@ -11,6 +11,7 @@ from standfast.conf.document import BLANKS, Element
 from standfast.conf.findings import Finding, error, fatal, warning
 from standfast.conf.shape import empty_attribute, not_an_integer
 from standfast.conf.values import read_flag, read_integer
+from standfast.conf.wiring import net_device
 
 NAME_BYTES_MAX = 15  # of a cluster; the wire field of RHCS holds 16 with its end
 NODE_NAME_BYTES_MAX = 255
@@ -176,6 +177,8 @@ def _check_expected_votes(root: Element, cman: Element) -> Iterator[Finding]:
     if expected is None or expected < 0:
         yield error(cman.line, "I27", f'expected_votes "{text}" is not a positive integer')
         return
+    if net_device(root) is not None:
+        return  # corosync counts, and conf/votequorum.py compares
     section = root.first("clusternodes")
     quorumd = root.first("quorumd")
     configured = sum(votes_of(node) or 0 for node in (section.elements("clusternode") if section else ()))

@@ -9,6 +9,7 @@ from standfast.conf.document import BLANKS, Element
 from standfast.conf.findings import Finding, error, warning
 from standfast.conf.nodes import votes_of
 from standfast.conf.values import read_integer
+from standfast.conf.wiring import net_device
 
 HEURISTICS_MAX = 10
 NODEID_MAX_WITH_DISK = 16
@@ -19,7 +20,7 @@ TOKEN_MS_MIN_WITH_DISK = 10_000
 def check_quorum_disk(root: Element) -> Iterator[Finding]:
     """Yield what is wrong with <quorumd>."""
     disk = root.first("quorumd")
-    if disk is None:
+    if disk is None or net_device(root) is not None:
         return
     if not (disk.get("device") or disk.get("label")):
         yield error(disk.line, "I45", "quorumd needs device or label")

@@ -58,7 +58,7 @@ def _check_children(element: Element, path: str, shape: Shape) -> Iterator[Findi
     first: dict[str, int] = {}
     for child in element.elements():
         child_path = child.name if path == "" else f"{element.name}/{child.name}"
-        below = shape_of(child_path)
+        below = shape_of(child_path, child.get("model"))
         if below is None:
             if path != SEEN_BY_GROUPS and not shape.is_open and child.name != "cluster":
                 yield warning(child.line, "I60", f"unknown element <{child.name}> ignored")
