@@ -17,6 +17,7 @@ usage: standfast <word> [<options>]
     status             Show members and services, as clustat does, and what is being waited for
     history            Show this node's recent decisions and events
     check [<file>]     Say whether a cluster.conf is valid, and if not, where
+    ports [<file>]     Show the ports that a cluster's firewalls must let through
     leave              Stop this node's services, leave the cluster and end the daemon
     lab <word>         Run a whole cluster on this machine, to play with
     --version          Print the version and exit
@@ -56,6 +57,10 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
             from standfast.cli import check
 
             return check.main(rest, out, err)
+        case "ports":
+            from standfast.cli import ports
+
+            return ports.main(rest, out, err)
         case "lab":
             return _become_lab(rest, err)
         case "":
