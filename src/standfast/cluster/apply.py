@@ -21,16 +21,21 @@ from standfast.cluster.entry import (
     FenceResult,
     FinishRollout,
     Inventory,
+    Kill,
     Observation,
     Override,
     Proposal,
     Refuse,
     RejectConfig,
+    RemoveVotes,
     Request,
+    SetExpected,
+    SetVotes,
     Snapshot,
     Tick,
     Vacant,
 )
+from standfast.cluster.plea import ballot_after
 from standfast.cluster.state import (
     OUTCOMES_MAX,
     ClusterState,
@@ -42,6 +47,8 @@ from standfast.cluster.state import (
 from standfast.conf.model import Cluster
 from standfast.fencing import domain as fencing
 from standfast.fencing.domain import BeginFencing
+from standfast.membership.quorum import Configured, step
+from standfast.membership.votes import vote_table
 from standfast.services import course
 from standfast.services.definition import definition
 from standfast.services.proposal import (
@@ -153,9 +160,18 @@ def _apply_proposal(
         case FinishRollout():
             return _finish_rollout(state, proposal)
         case BeginLeave():
-            return _finish(_leaving(state, proposal.nodeid, leaving=True), proposal.request, Code.SUCCESS)
+            state = membership.leaving(state, proposal.nodeid, leaving=True, remove=proposal.remove)
+            return _finish(state, proposal.request, Code.SUCCESS)
         case CancelLeave():
-            return _leaving(state, proposal.nodeid, leaving=False)
+            return membership.leaving(state, proposal.nodeid, leaving=False)
+        case RemoveVotes():
+            return membership.remove_votes(state, proposal.nodeid)
+        case SetExpected() | SetVotes():
+            changed = replace(state, ballot=ballot_after(state.ballot, proposal))
+            return _finish(changed, proposal.request, Code.SUCCESS)
+        case Kill():
+            state = membership.kill(state, proposal.nodeid, proposal.incarnation, proposal.because)
+            return _finish(state, proposal.request, Code.SUCCESS)
         case Override():
             return _override(state, proposal)
         case Start() | Stop() | Settle() | Freeze() | Answer() | Forget() | Evaluated():
@@ -186,11 +202,6 @@ def _apply_service_proposal(state: ClusterState, proposal: ServiceProposal) -> C
         case _:
             pass
     return state
-
-
-def _leaving(state: ClusterState, nodeid: NodeId, *, leaving: bool) -> ClusterState:
-    members = tuple(replace(m, leaving=leaving) if m.nodeid == nodeid else m for m in state.members)
-    return replace(state, members=members)
 
 
 def _superseded(state: ClusterState, request: str) -> ClusterState:
@@ -283,9 +294,11 @@ def _activate_config(state: ClusterState, proposal: ActivateConfig) -> ClusterSt
             }
         )
     )
+    table = replace(vote_table(new), leaving=state.ballot.leaving)
     return replace(
         state,
         config=new,
+        ballot=step(state.ballot, Configured(table)),
         document=request.document,
         services=_redefine(state, new),
         estranged=estranged,

@@ -15,22 +15,28 @@ from standfast.cluster.entry import (
     FinishRollout,
     Hello,
     Joiner,
+    Kill,
     Override,
     Proposal,
     Refuse,
     RejectConfig,
+    RemoveVotes,
     Tick,
 )
+from standfast.cluster.membership import may_run_anything
+from standfast.cluster.plea import judge
 from standfast.cluster.state import (
     PROTOCOL_VERSION_MIN,
     ClusterState,
     ConfigRequest,
+    KillRequest,
     LeaveRequest,
     MemberStatus,
     OverrideRequest,
-    is_majority,
+    QuorumRequest,
 )
 from standfast.fencing import domain as fencing
+from standfast.membership.quorum import is_majority
 from standfast.services import policy
 from standfast.services.placement import Neighbourhood
 from standfast.services.proposal import Answer, ServiceRequest
@@ -57,8 +63,9 @@ def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tu
         *_daemons_that_stay_away(state, outlook, now_ms),
         *_newcomers(state, outlook),
         *_fencing(state, me, now_ms),
-        *_cluster_requests(state),
+        *_cluster_requests(state, outlook),
         *_cancelled_leaves(state),
+        *_removals(state),
         *_rollout(state),
         *policy.decide(situation(state, now_ms)),
     ]
@@ -177,9 +184,12 @@ def _unsynced(outlook: Outlook) -> tuple[Hello, ...]:
     return tuple(h for h in outlook.hellos if h.nodeid not in outlook.synced and h.nodeid in outlook.members)
 
 
-def _cluster_requests(state: ClusterState) -> tuple[Proposal, ...]:
+def _cluster_requests(state: ClusterState, outlook: Outlook) -> tuple[Proposal, ...]:
     """The first pending request of each kind that is about the cluster as a whole."""
     proposals: list[Proposal] = []
+    pleas = [r for r in state.requests if isinstance(r, QuorumRequest)]
+    if pleas:  # the second is judged when the first is folded
+        proposals.append(judge(state.ballot, outlook.members, pleas[0]))
     configs = [r for r in state.requests if isinstance(r, ConfigRequest)]
     if configs and state.rollout is None:
         proposals.append(_config(state, configs[0]))
@@ -189,19 +199,46 @@ def _cluster_requests(state: ClusterState) -> tuple[Proposal, ...]:
         elif isinstance(request, OverrideRequest):
             because = "an operator declared its node powered off"
             proposals.append(Override(request=request.id, victim=request.victim, because=because))
+        elif isinstance(request, KillRequest):
+            proposals.append(_kill(state, request))
     return tuple(proposals)
 
 
 def _leave(state: ClusterState, request: LeaveRequest) -> Proposal:
-    frozen = [r.name for r in state.services if r.owner == request.asked_by and r.frozen]
+    mine = [r for r in state.services if r.owner == request.asked_by]
+    frozen = [r.name for r in mine if r.frozen]
     stuck = _stuck_on(state, request.asked_by)
+    if request.unless_busy and mine:
+        text = f"rgmanager: {len(mine)} service{'' if len(mine) == 1 else 's'}"
+        return Answer(request=request.id, code=Code.RUNNING, because=text, text=text)
     if stuck:
         return Answer(request=request.id, code=Code.ABORT, because=stuck, text=stuck)
     if frozen:
         text = f"{frozen[0]} is frozen on it; unfreeze it first with: clusvcadm -U {frozen[0]}"
         return Answer(request=request.id, code=Code.FROZEN, because=text, text=text)
     because = "an operator asked it to leave"
-    return BeginLeave(request=request.id, nodeid=request.asked_by, because=because)
+    return BeginLeave(request=request.id, nodeid=request.asked_by, because=because, remove=request.remove)
+
+
+def _removals(state: ClusterState) -> tuple[RemoveVotes, ...]:
+    """Those that leave for good and have nothing left: their votes go before they do."""
+    return tuple(
+        RemoveVotes(nodeid=m.nodeid, because="it leaves the cluster for good")
+        for m in state.members
+        if m.leaving
+        and m.removing
+        and m.nodeid not in state.ballot.leaving
+        and not may_run_anything(state, m.nodeid)
+    )
+
+
+def _kill(state: ClusterState, request: KillRequest) -> Proposal:
+    member = state.member(request.nodeid)
+    if member is None or member.status is MemberStatus.AWAY:
+        text = f"{state.name_of(request.nodeid)} is not a member"
+        return Answer(request=request.id, code=Code.NODE_DEAD, because=text, text=text)
+    because = f"an operator killed it from {state.name_of(request.asked_by)}"
+    return Kill(request=request.id, nodeid=request.nodeid, incarnation=member.incarnation, because=because)
 
 
 def _cancelled_leaves(state: ClusterState) -> tuple[CancelLeave, ...]:
@@ -239,6 +276,6 @@ def _rollout(state: ClusterState) -> tuple[FinishRollout, ...]:
     if any(nodeid not in failed for nodeid in rollout.waiting):
         return ()
     failures = tuple((n, text) for n, text in rollout.failures if n in rollout.waiting)
-    if not failures and not is_majority(state.config, rollout.written):
+    if not failures and not is_majority(state.ballot, rollout.written):
         return ()  # an update that a minority has could be lost with it
     return (FinishRollout(version=rollout.version, failed=failures, because="every member has answered"),)

@@ -9,6 +9,7 @@ from standfast.cluster.entry import Entry
 from standfast.cluster.state import Outcome
 from standfast.conf.model import Cluster
 from standfast.fencing.domain import CancelAttempt, StartAttempt
+from standfast.membership.votes import VoteTable
 from standfast.services.work import GiveUpWork, StartService, StopService
 
 
@@ -36,10 +37,16 @@ class KeepEpoch(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class UseConfig(Struct, frozen=True, tag=True, kw_only=True):
-    """The active configuration is this one from now on: votes, trees, fence methods."""
+    """The active configuration is this one from now on: trees, fence methods."""
 
     cluster: Cluster
     document: str
+
+
+class UseVotes(Struct, frozen=True, tag=True, kw_only=True):
+    """Quorum is judged by these votes from now on."""
+
+    table: VoteTable
 
 
 class AnswerRequest(Struct, frozen=True, tag=True, kw_only=True):
@@ -68,6 +75,12 @@ class Restart(Struct, frozen=True, tag=True, kw_only=True):
     because: str
 
 
+class Die(Struct, frozen=True, tag=True, kw_only=True):
+    """An operator killed this node: end everything that runs here by force, then end, and do not start again."""
+
+    because: str
+
+
 class Leave(Struct, frozen=True, tag=True):
     """Say goodbye to the engine and end."""
 
@@ -82,4 +95,4 @@ Task = (
     | WriteConfig
     | KeepEpoch
 )
-Effect = Task | Send | UseConfig | AnswerRequest | Note | Quit | Restart | Leave
+Effect = Task | Send | UseConfig | UseVotes | AnswerRequest | Note | Quit | Restart | Die | Leave

@@ -195,6 +195,7 @@ class BeginLeave(Struct, frozen=True, tag=True, kw_only=True):
     request: str
     nodeid: NodeId
     because: str
+    remove: bool = False
 
 
 class CancelLeave(Struct, frozen=True, tag=True, kw_only=True):
@@ -209,6 +210,42 @@ class Override(Struct, frozen=True, tag=True, kw_only=True):
 
     request: str
     victim: NodeId
+    because: str
+
+
+class RemoveVotes(Struct, frozen=True, tag=True, kw_only=True):
+    """A node that leaves for good is ready to go: from here on the others expect one vote each, and it does not count."""
+
+    nodeid: NodeId
+    because: str
+
+
+class SetExpected(Struct, frozen=True, tag=True, kw_only=True):
+    """No member expects more votes than this, and node `by` expects just this; `members` are those of the view."""
+
+    request: str
+    by: NodeId
+    votes: int
+    members: tuple[NodeId, ...]
+    because: str
+
+
+class SetVotes(Struct, frozen=True, tag=True, kw_only=True):
+    """The node has so many votes until the next configuration; `members` are those of the view."""
+
+    request: str
+    nodeid: NodeId
+    votes: int
+    members: tuple[NodeId, ...]
+    because: str
+
+
+class Kill(Struct, frozen=True, tag=True, kw_only=True):
+    """The node's daemon has to end at once; for the others the node has failed."""
+
+    request: str
+    nodeid: NodeId
+    incarnation: Incarnation
     because: str
 
 
@@ -228,6 +265,10 @@ Proposal = (
     | FinishRollout
     | BeginLeave
     | CancelLeave
+    | RemoveVotes
+    | SetExpected
+    | SetVotes
+    | Kill
     | Override
     | Tick
     | BeginFencing

@@ -16,6 +16,7 @@ from standfast.cluster.state import (
 )
 from standfast.conf.model import Cluster
 from standfast.fencing import domain as fencing
+from standfast.membership.quorum import Ballot, Present, Removed, step
 from standfast.services import course
 from standfast.services.record import ServiceRecord, ServiceState, held
 from standfast.terms import NodeId
@@ -29,6 +30,7 @@ def form(
     by: NodeId,
     view_id: int,
     present: frozenset[NodeId],
+    ballot: Ballot,
     wall_s: int,
 ) -> ClusterState:
     """Return the first state of a cluster that nobody remembers anything of.
@@ -61,6 +63,7 @@ def form(
         protocol=PROTOCOL_VERSION,
         document=document,
         config=cluster,
+        ballot=step(ballot, Present(tuple(sorted(present)))),
         fence=domain,
         services=new_services(cluster, may_run_on=uncertain),
     )
@@ -85,16 +88,19 @@ def begin_epoch(state: ClusterState, begin: BeginEpoch, by: NodeId, view_id: int
     """Fold the members that are gone into the state; the epoch of this view starts."""
     if state.begun_view == view_id:
         return state
-    state = replace(state, epoch=state.epoch + 1, begun_by=by, begun_view=view_id, kept=())
+    ballot = step(state.ballot, Present(begin.synced))
+    state = replace(state, epoch=state.epoch + 1, begun_by=by, begun_view=view_id, kept=(), ballot=ballot)
     for member in state.members:
         if member.nodeid in begin.synced:
             continue
-        if member.nodeid in begin.hosts:
-            if member.leaving and not _may_run_anything(state, member.nodeid):
+        if member.killed:
+            state = lose(state, member, member.killed)
+        elif member.nodeid in begin.hosts:
+            if member.leaving and not may_run_anything(state, member.nodeid):
                 state = depart(state, member.nodeid, "it left the cluster", how="left")
             else:
                 state = _away(state, member)
-        elif member.leaving and not _may_run_anything(state, member.nodeid):
+        elif member.leaving and not may_run_anything(state, member.nodeid):
             state = depart(state, member.nodeid, "it left the cluster", how="left")
         else:
             state = lose(state, member, "its machine does not answer")
@@ -147,6 +153,8 @@ def admit(state: ClusterState, joiner: Joiner, now_ms: int) -> ClusterState:
         boot_id=joiner.boot_id,
         protocol=joiner.protocol,
         status=MemberStatus.SYNCED,
+        joined_epoch=state.epoch,
+        joined_s=state.wall_s,
     )
     members = tuple(sorted((*_others(state, nodeid), member), key=lambda m: m.nodeid))
     boots = tuple(
@@ -159,7 +167,9 @@ def admit(state: ClusterState, joiner: Joiner, now_ms: int) -> ClusterState:
     if rollout is not None and nodeid not in rollout.waiting:
         rollout = replace(rollout, waiting=tuple(sorted((*rollout.waiting, nodeid))))
     protocol = min(m.protocol for m in members)
-    return replace(state, members=members, boots=boots, protocol=protocol, rollout=rollout)
+    counted = {nodeid, *state.ballot.leaving, *(n for n, _ in state.ballot.expects)}
+    ballot = step(state.ballot, Present(tuple(sorted(counted))))
+    return replace(state, members=members, boots=boots, protocol=protocol, rollout=rollout, ballot=ballot)
 
 
 def take_inventory(state: ClusterState, sender: NodeId, inventory: Inventory) -> ClusterState:
@@ -207,6 +217,40 @@ def vacated(state: ClusterState, nodeid: NodeId, incarnation: str) -> ClusterSta
     return replace(state, services=services)
 
 
+def leaving(state: ClusterState, nodeid: NodeId, *, leaving: bool, remove: bool = False) -> ClusterState:
+    """A node begins to leave, or stays after all; `remove`: its votes go with it."""
+    members = tuple(
+        replace(m, leaving=leaving, removing=remove) if m.nodeid == nodeid else m for m in state.members
+    )
+    return replace(state, members=members)
+
+
+def remove_votes(state: ClusterState, nodeid: NodeId) -> ClusterState:
+    """A node that leaves for good does not count any more, before it goes: so nobody misses its votes in between.
+
+    Differs from cman, which does it even where those who stay lose their quorum by it (members without a vote): there the
+    node leaves as others do.
+    """
+    member = state.member(nodeid)
+    if member is None or not member.removing or nodeid in state.ballot.leaving:
+        return state
+    ballot = step(state.ballot, Removed(nodeid))
+    return replace(state, ballot=ballot) if ballot.quorate else leaving(state, nodeid, leaving=True)
+
+
+def kill(state: ClusterState, nodeid: NodeId, incarnation: str, because: str) -> ClusterState:
+    """An operator ends a node's daemon: as soon as it is gone, it has failed."""
+    member = state.member(nodeid)
+    if member is None or member.incarnation != incarnation:
+        return state
+    return _with_member(state, replace(member, killed=because))
+
+
+def may_run_anything(state: ClusterState, nodeid: NodeId) -> bool:
+    """Whether anything of any service may still run on the node."""
+    return any(nodeid in record.may_run_on for record in state.services)
+
+
 def reconsider(state: ClusterState) -> ClusterState:
     """A membership event: stopped services are looked at again, started ones may have a better place now."""
     return replace(
@@ -246,10 +290,6 @@ def _broken(record: ServiceRecord, nodeid: NodeId, wall_s: int) -> ServiceRecord
         transition_s=wall_s,
         because="a part of it could not be stopped when the daemon joined",
     )
-
-
-def _may_run_anything(state: ClusterState, nodeid: NodeId) -> bool:
-    return any(nodeid in record.may_run_on for record in state.services)
 
 
 def _others(state: ClusterState, nodeid: NodeId) -> tuple[Member, ...]:

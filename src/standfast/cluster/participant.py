@@ -9,11 +9,13 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from standfast.cluster import blocked
 from standfast.cluster import decide as policy
 from standfast.cluster import labour as labouring
 from standfast.cluster import session as log
 from standfast.cluster.effect import (
     AnswerRequest,
+    Die,
     Effect,
     KeepEpoch,
     Leave,
@@ -23,20 +25,26 @@ from standfast.cluster.effect import (
     Send,
     TakeInventory,
     UseConfig,
+    UseVotes,
     WriteConfig,
 )
-from standfast.cluster.entry import Barrier, Decision, Entry, Resync, Snapshot, encode
+from standfast.cluster.entry import Barrier, Decision, Entry, Request, Resync, Snapshot, encode
 from standfast.cluster.history import changes
 from standfast.cluster.labour import Labour
 from standfast.cluster.reconcile import Permission, reconcile
 from standfast.cluster.session import Identity, Session
-from standfast.cluster.state import ClusterState, OperatorRequest, Outcome
+from standfast.cluster.state import ClusterState, OperatorRequest, Outcome, QuorumRequest
 from standfast.conf.model import Cluster
 from standfast.fencing.domain import AttemptId, CancelAttempt, StartAttempt
+from standfast.membership.quorum import Present, in_force
+from standfast.membership.quorum import step as count
 from standfast.membership.view import View
+from standfast.membership.votes import VoteTable, vote_table
 from standfast.services.work import GiveUpWork, Phase, StartService, StopService
 from standfast.terms import NodeId, ServiceName
 from standfast.wire.control import Code
+
+GAP_MS = 5_000  # how long a node bears that the engine has not yet lowered the quorum, which the log has
 
 
 class Viewed(Struct, frozen=True, tag=True):
@@ -138,10 +146,19 @@ Event = (
 
 
 class Participant(Struct, frozen=True, kw_only=True):
-    """One node: its place in the log and its own work. `held` is the barrier that must come back before it acts."""
+    """One node: its place in the log and its own work. `held` is the barrier that must come back before it acts.
+
+    `told` is what its engine judges quorum by. `gap_until_ms`, on this node's clock: until then the engine's word that
+    quorum is lost is not believed. `arrivals` are the Unix times at which this node saw the members come. `inherited`
+    are the estranged nodes that were so before this daemon began.
+    """
 
     session: Session
     labour: Labour
+    told: VoteTable
+    gap_until_ms: int | None = None
+    arrivals: tuple[tuple[NodeId, int], ...] = ()
+    inherited: frozenset[NodeId] | None = None
     held: int = 0
     barriers: int = 0
     reported: tuple[bytes, ...] = ()  # observations that are on their way in this view
@@ -152,9 +169,8 @@ class Participant(Struct, frozen=True, kw_only=True):
 def create(me: Identity, config: Cluster, document: str) -> Participant:
     """Return the participant of a daemon that just started; `config` is what stands on its disk."""
     session = Session(me=me, config=config, document=document)
-    return Participant(
-        session=session, labour=Labour(disk_version=config.config_version, epoch_kept=me.epoch_seen)
-    )
+    labour = Labour(disk_version=config.config_version, epoch_kept=me.epoch_seen)
+    return Participant(session=session, labour=labour, told=vote_table(config))
 
 
 def step(
@@ -164,11 +180,19 @@ def step(
     if node.ended:
         return node, ()
     before = node.session.state
-    node, effects = _take(node, event, local_ms)
+    node, effects = _take(node, event, local_ms, wall_s)
+    if node.inherited is None and node.session.state is not None:
+        inherited = frozenset(nodeid for nodeid, _ in node.session.state.estranged)
+        node = replace(node, inherited=inherited)
     more: list[Effect] = [*effects, *_notes(before, node)]
     node = replace(node, session=replace(node.session, notes=()))
     if node.session.refused:
         return replace(node, ended=True), (*more, Quit(text=node.session.refused))
+    if node.session.killed:
+        _, answers = _answers(node.labour, node.session)
+        return replace(node, ended=True), (*more, *answers, Die(because=node.session.killed))
+    node, counted = _count_votes(node)
+    more.extend(counted)
     node, followed = _lead(node, local_ms, wall_s)
     more.extend(followed)
     node, followed = _act(node)
@@ -184,6 +208,8 @@ def next_wake_ms(node: Participant, local_ms: int) -> int | None:
     session = node.session
     if not session.opened and session.view is not None:
         times.append(session.since_ms + log.OPEN_WAIT_MS)
+    if node.gap_until_ms is not None:
+        times.append(node.gap_until_ms)
     if session.state is not None and log.coordinator(session) == session.me.nodeid:
         deadline = policy.next_deadline_ms(session.state)
         if deadline is not None:
@@ -206,20 +232,19 @@ def permission(node: Participant) -> Permission:
     return Permission(begun=begun, may_act=may_act, must_stop=must_stop, evicted=bool(session.evicted))
 
 
-def _take(node: Participant, event: Event, local_ms: int) -> tuple[Participant, list[Effect]]:
+def _take(node: Participant, event: Event, local_ms: int, wall_s: int) -> tuple[Participant, list[Effect]]:
     match event:
-        case Viewed():
-            session, entries = log.on_view(node.session, event.view, local_ms)
-            return replace(node, session=session), [Send(entry=entry) for entry in entries]
+        case Viewed(view=view):
+            session, entries = log.on_view(node.session, view, local_ms)
+            kept = [(n, at_s) for n, at_s in node.arrivals if n in view.members and n not in view.joined]
+            arrivals = tuple(sorted((*kept, *((n, wall_s) for n in view.joined))))
+            node = replace(node, session=session, arrivals=arrivals, gap_until_ms=None)
+            return node, [Send(entry=entry) for entry in entries]
         case QuorumSeen():
-            view = node.session.view
-            if view is None or view.view_id != event.view_id:
-                return node, []
-            node = replace(node, session=replace(node.session, quorate=event.quorate))
-            return _without_quorum(node) if not event.quorate else (node, [])
-        case Delivered():
-            session = log.on_message(node.session, event.sender, event.entry, local_ms)
-            return _after_message(replace(node, session=session))
+            return _quorum_seen(node, event, local_ms)
+        case Delivered(sender=sender, entry=entry):
+            session = log.on_message(node.session, sender, entry, local_ms)
+            return _after_message(replace(node, session=blocked.hear(session, sender, entry)))
         case Asked():
             return _asked(node, event.request)
         case WorkEnded():
@@ -246,7 +271,7 @@ def _take(node: Participant, event: Event, local_ms: int) -> tuple[Participant, 
             )
             return replace(node, held=number, barriers=number), [Send(entry=barrier), note]
         case TimePassed():
-            return _time_passed(node, local_ms), []
+            return _time_passed(node, local_ms)
         case _:
             assert_never(event)
 
@@ -267,8 +292,51 @@ def _after_message(node: Participant) -> tuple[Participant, list[Effect]]:
     return replace(node, session=session), effects
 
 
+def _quorum_seen(node: Participant, seen: QuorumSeen, local_ms: int) -> tuple[Participant, list[Effect]]:
+    session = node.session
+    if session.view is None or session.view.view_id != seen.view_id:
+        return node, []
+    if seen.quorate:
+        return replace(node, session=replace(session, quorate=True), gap_until_ms=None), []
+    if node.gap_until_ms is None and _is_gap(session):
+        return replace(node, gap_until_ms=local_ms + GAP_MS), []
+    if node.gap_until_ms is not None and local_ms < node.gap_until_ms:
+        return node, []
+    return _without_quorum(replace(node, session=replace(session, quorate=False), gap_until_ms=None))
+
+
+def _is_gap(session: Session) -> bool:
+    """Whether a node has just left for good, and the others are quorate by what the log says since.
+
+    An engine that counts by itself (corosync) may be told of it only after the node has gone.
+    """
+    state, view = session.state, session.view
+    if state is None or view is None or log.has_begun(session):
+        return False
+    gone = [n for n in state.ballot.leaving if n not in view.members]
+    return bool(gone) and count(state.ballot, Present(view.members)).quorate
+
+
+def _count_votes(node: Participant) -> tuple[Participant, list[Effect]]:
+    """Tell the engine what quorum is judged by, where that has changed."""
+    session = node.session
+    if session.state is None and session.provisional is None:
+        return node, []
+    table = in_force(log.ballot_of(session))
+    if table == node.told:
+        return node, []
+    return replace(node, told=table), [UseVotes(table=table)]
+
+
 def _asked(node: Participant, request: OperatorRequest) -> tuple[Participant, list[Effect]]:
     session = node.session
+    if isinstance(request, QuorumRequest) and session.quorate is False and not session.evicted:
+        view = session.view
+        assert view is not None
+        if not session.opened:
+            return node, [_stated_failure(request, Code.AGAIN, "the members do not know each other yet")]
+        node = replace(node, labour=replace(node.labour, asked=(*node.labour.asked, request)))
+        return node, [Send(entry=Request(view_id=view.view_id, request=request))]
     if session.quorate is False:
         return node, [_stated_failure(request, Code.NO_QUORUM, "this node has no quorum")]
     if not log.has_begun(session) or session.evicted:
@@ -323,13 +391,16 @@ def _epoch_stored(node: Participant, event: EpochStored, local_ms: int) -> tuple
     return replace(node, labour=replace(node.labour, keeping=None, keep_again_ms=again)), [note]
 
 
-def _time_passed(node: Participant, local_ms: int) -> Participant:
+def _time_passed(node: Participant, local_ms: int) -> tuple[Participant, list[Effect]]:
     labour = node.labour
     if labour.write_again_ms is not None and labour.write_again_ms <= local_ms:
         labour = replace(labour, write_again_ms=None)
     if labour.keep_again_ms is not None and labour.keep_again_ms <= local_ms:
         labour = replace(labour, keep_again_ms=None)
-    return replace(node, labour=labour)
+    node = replace(node, labour=labour)
+    if node.gap_until_ms is None or local_ms < node.gap_until_ms:
+        return node, []
+    return _without_quorum(replace(node, session=replace(node.session, quorate=False), gap_until_ms=None))
 
 
 def _notes(before: ClusterState | None, node: Participant) -> list[Effect]:
@@ -352,7 +423,11 @@ def _lead(node: Participant, local_ms: int, wall_s: int) -> tuple[Participant, l
     """Do the coordinator's part, where it falls to this node."""
     session = node.session
     effects: list[Effect] = []
-    if session.view is None or session.evicted or node.held or session.quorate is not True:
+    if session.view is None or session.evicted or node.held:
+        return node, effects
+    if (ruling := blocked.ruling(session, local_ms, wall_s)) is not None:
+        return replace(node, session=replace(session, deciding=True)), [Send(entry=ruling)]
+    if session.quorate is not True:
         return node, effects
     if (opening := log.opening(session, local_ms)) is not None:
         effects.append(Send(entry=opening))
@@ -421,8 +496,8 @@ def _act(node: Participant) -> tuple[Participant, list[Effect]]:
     if session.state is not None and allowed.begun:
         node, reports = _report(node, wanted.entries)
         effects.extend(reports)
-        labour, answers = _answers(labour, session.state)
-        effects.extend(answers)
+    labour, answers = _answers(labour, session)
+    effects.extend(answers)
     if wanted.restart:
         effects.extend(_stated_failure(r, Code.AGAIN, "this node restarts") for r in labour.asked)
         effects.append(Restart(because=session.evicted))
@@ -477,10 +552,12 @@ def _report(node: Participant, entries: tuple[Entry, ...]) -> tuple[Participant,
     return node, [Send(entry=labels[label]) for label in fresh]
 
 
-def _answers(labour: Labour, state: ClusterState) -> tuple[Labour, list[Effect]]:
+def _answers(labour: Labour, session: Session) -> tuple[Labour, list[Effect]]:
     if not labour.asked:
         return labour, []
-    outcomes = {o.request: o for o in state.outcomes}
+    outcomes = {o.request: o for o in session.verdicts}
+    if session.state is not None and log.has_begun(session):
+        outcomes.update({o.request: o for o in session.state.outcomes})
     answered = [outcomes[r.id] for r in labour.asked if r.id in outcomes]
     kept = tuple(r for r in labour.asked if r.id not in outcomes)
     return replace(labour, asked=kept), [AnswerRequest(outcome=o) for o in answered]

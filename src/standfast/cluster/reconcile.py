@@ -139,7 +139,7 @@ def _take_part(  # noqa: PLR0917
         if any(me.nodeid in record.may_run_on for record in state.services):
             facts.append(Vacant())
         else:
-            leave = True
+            leave = not member.removing or me.nodeid in state.ballot.leaving
     entries = (*requests, *(Observation(incarnation=me.incarnation, fact=fact) for fact in facts))
     return Wanted(tasks=tuple(tasks), entries=entries, leave=leave)
 

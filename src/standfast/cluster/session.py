@@ -18,6 +18,7 @@ from standfast.cluster.entry import (
     Hello,
     Inventory,
     Joiner,
+    Kill,
     Lineage,
     Observation,
     Open,
@@ -31,11 +32,14 @@ from standfast.cluster.state import (
     PROTOCOL_VERSION,
     PROTOCOL_VERSION_MIN,
     ClusterState,
+    Outcome,
+    QuorumRequest,
     digest,
-    is_majority,
 )
 from standfast.conf.model import Cluster
+from standfast.membership.quorum import Ballot, electorate, is_majority
 from standfast.membership.view import View
+from standfast.membership.votes import vote_table
 from standfast.terms import BootId, Incarnation, NodeId
 
 OPEN_WAIT_MS = 3_000  # how long a view waits for the Hello of a member that says nothing
@@ -88,9 +92,14 @@ class Session(Struct, frozen=True, kw_only=True):
     checkpoints: tuple[tuple[int, ClusterState], ...] = ()
     epoch_seen: int = 0
     barrier: int = 0  # the last one that came back
+    # What operators ask about votes in a view in which nobody decides anything else yet: see cluster.blocked.
+    pleas: tuple[QuorumRequest, ...] = ()
+    verdicts: tuple[Outcome, ...] = ()
+    provisional: Ballot | None = None  # what they changed where nobody has a state
     # What the node has to do about itself; empty while there is nothing.
     refused: str = ""
     evicted: str = ""
+    killed: str = ""
     diverged: str = ""
     greet: bool = False  # say Hello once more: this node has no state any more
     notes: tuple[str, ...] = ()  # for the log, since the last look
@@ -107,6 +116,13 @@ def has_begun(session: Session) -> bool:
     """Whether the quorate part has begun to decide in the current view, as far as this node has read."""
     view, state = session.view, session.state
     return view is not None and state is not None and session.opened and state.begun_view == view.view_id
+
+
+def ballot_of(session: Session) -> Ballot:
+    """Return the votes as this node knows them: those of the state, or of its file while it has none."""
+    if session.state is not None:
+        return session.state.ballot
+    return session.provisional or Ballot(table=vote_table(session.config))
 
 
 def cluster_now_ms(session: Session, local_ms: int) -> int:
@@ -130,6 +146,9 @@ def on_view(session: Session, view: View, local_ms: int) -> tuple[Session, tuple
         deciding=False,
         snapshots=(),
         open_sent=False,
+        pleas=(),
+        verdicts=(),
+        provisional=None,
     )
     if first or view.joined:
         session = replace(session, opened=False, hellos=())
@@ -154,8 +173,8 @@ def greeting(session: Session) -> Hello:
         protocol_min=PROTOCOL_VERSION_MIN,
         epoch_seen=max(session.epoch_seen, me.epoch_seen),
         config_version=session.config.config_version,
-        votes=next((n.votes for n in session.config.nodes if n.nodeid == me.nodeid), 0),
-        votes_total=sum(n.votes for n in session.config.nodes),
+        votes=dict(ballot_of(session).table.votes).get(me.nodeid, 0),
+        votes_total=electorate(ballot_of(session)),
         two_node=session.config.two_node,
         lineage=lineage,
         restarting=bool(session.evicted),
@@ -201,7 +220,7 @@ def opening(session: Session, local_ms: int) -> Open | None:
     heard = tuple(h.nodeid for h in session.hellos)
     if session.me.nodeid not in heard or session.me.nodeid != min(heard):
         return None
-    if not is_majority(session.config, heard):
+    if not is_majority(ballot_of(session), heard):
         return None
     return Open(view_id=session.view.view_id, nodes=heard)
 
@@ -214,7 +233,7 @@ def founding(session: Session, wall_s: int) -> Snapshot | None:
     view = session.view
     if view is None or not session.opened or session.synced or session.state is not None:
         return None
-    if not session.quorate or session.evicted or session.snapshots or session.me.nodeid != _founder(session):
+    if not session.quorate or session.evicted or session.snapshots or session.me.nodeid != founder(session):
         return None
     hellos = _related(session)
     epoch = 1 + max(h.epoch_seen for h in hellos)
@@ -227,6 +246,7 @@ def founding(session: Session, wall_s: int) -> Snapshot | None:
         by=session.me.nodeid,
         view_id=view.view_id,
         present=frozenset(h.nodeid for h in welcome),
+        ballot=ballot_of(session),
         wall_s=wall_s,
     )
     return Snapshot(
@@ -356,7 +376,7 @@ def _is_blank(hello: Hello) -> bool:
     return hello.lineage is None and not hello.restarting
 
 
-def _founder(session: Session) -> NodeId | None:
+def founder(session: Session) -> NodeId | None:
     """The node that makes the first state: the one with the newest configuration, of those the one that was there last.
 
     Two files may have the same number; the one that the cluster acknowledged is with the nodes that remember it.
@@ -374,6 +394,8 @@ def _heed(session: Session, entry: Entry) -> Session:
     if not isinstance(entry, Decision) or session.view is None or entry.view_id != session.view.view_id:
         return session
     for proposal in entry.proposals:
+        if isinstance(proposal, Kill) and proposal.incarnation == session.me.incarnation:
+            session = replace(session, killed=proposal.because)
         if isinstance(proposal, Refuse | Evict):
             if proposal.incarnation == session.me.incarnation:
                 if isinstance(proposal, Refuse):
@@ -396,7 +418,7 @@ def _on_snapshot(session: Session, sender: NodeId, snapshot: Snapshot, local_ms:
     assert view is not None
     if snapshot.view_id != view.view_id or not session.opened:
         return session
-    if sender != (min(session.synced) if session.synced else _founder(session)):
+    if sender != (min(session.synced) if session.synced else founder(session)):
         return session
     if not session.evicted and any(j.incarnation == session.me.incarnation for j in snapshot.joiners):
         return _install(session, snapshot, local_ms)

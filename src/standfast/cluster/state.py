@@ -10,6 +10,7 @@ from msgspec import Struct, json
 
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.fencing.domain import FenceDomain
+from standfast.membership.quorum import Ballot, is_majority
 from standfast.services.proposal import ServiceRequest
 from standfast.services.record import ServiceRecord
 from standfast.terms import BootId, Incarnation, NodeId
@@ -39,6 +40,10 @@ class Member(Struct, frozen=True, kw_only=True):
     protocol: int = PROTOCOL_VERSION
     away_until_ms: int | None = None  # cluster time; then it is a victim
     leaving: bool = False
+    removing: bool = False  # it leaves for good: its votes go with it
+    killed: str = ""  # why its daemon ends at once by an operator's will; it gets no grace
+    joined_epoch: int = 0
+    joined_s: int = 0  # Unix time, for people only
 
 
 class Boot(Struct, frozen=True):
@@ -58,10 +63,15 @@ class ConfigRequest(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class LeaveRequest(Struct, frozen=True, tag=True, kw_only=True):
-    """An operator wants the node `asked_by` to leave in order."""
+    """An operator wants the node `asked_by` to leave in order.
+
+    `remove`: for good, so that the others expect its votes no more. `unless_busy`: only if no service is on it.
+    """
 
     id: str
     asked_by: NodeId
+    remove: bool = False
+    unless_busy: bool = False
 
 
 class OverrideRequest(Struct, frozen=True, tag=True, kw_only=True):
@@ -72,7 +82,37 @@ class OverrideRequest(Struct, frozen=True, tag=True, kw_only=True):
     victim: NodeId
 
 
-OperatorRequest = ServiceRequest | ConfigRequest | LeaveRequest | OverrideRequest
+class ExpectedRequest(Struct, frozen=True, tag=True, kw_only=True):
+    """An operator wants the cluster to expect so many votes, until a node that expects more joins."""
+
+    id: str
+    asked_by: NodeId
+    votes: int
+
+
+class VotesRequest(Struct, frozen=True, tag=True, kw_only=True):
+    """An operator wants a node to have so many votes, until the next configuration."""
+
+    id: str
+    asked_by: NodeId
+    nodeid: NodeId
+    votes: int
+
+
+class KillRequest(Struct, frozen=True, tag=True, kw_only=True):
+    """An operator wants a node's daemon to die at once, as if its machine had failed."""
+
+    id: str
+    asked_by: NodeId
+    nodeid: NodeId
+
+
+QuorumRequest = ExpectedRequest | VotesRequest
+"""What may be asked without quorum, too: it is how an operator gives a part of the cluster its quorum back."""
+
+OperatorRequest = (
+    ServiceRequest | ConfigRequest | LeaveRequest | OverrideRequest | QuorumRequest | KillRequest
+)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -113,6 +153,7 @@ class ClusterState(Struct, frozen=True, kw_only=True):
     protocol: int
     document: str
     config: Cluster
+    ballot: Ballot  # the votes of the members that are synced, with what operators changed
     members: tuple[Member, ...] = ()
     boots: tuple[Boot, ...] = ()
     fence: FenceDomain = FenceDomain()
@@ -148,13 +189,7 @@ def is_kept(state: ClusterState) -> bool:
     A part of the cluster that comes back with an older state then meets somebody who knows better. In two-node mode the
     fencing of the other half takes this place.
     """
-    return is_majority(state.config, state.kept)
-
-
-def is_majority(config: Cluster, nodes: tuple[NodeId, ...]) -> bool:
-    """Whether what these nodes know survives as long as the cluster can be quorate; in two-node mode one is enough."""
-    votes = sum(node.votes for node in config.nodes if node.nodeid in nodes)
-    return config.two_node or 2 * votes > sum(node.votes for node in config.nodes)
+    return is_majority(state.ballot, state.kept)
 
 
 def digest(state: ClusterState) -> str:

@@ -3,6 +3,7 @@
 Pure.
 """
 
+from standfast.cluster.election import Addresses, cluster_id, election, membership_of
 from standfast.cluster.participant import Participant
 from standfast.cluster.session import has_begun
 from standfast.cluster.state import ClusterState, MemberStatus
@@ -13,16 +14,8 @@ from standfast.terms import NodeId
 from standfast.wire.control import NodeStatus, ServiceStatus, Status
 
 
-def cluster_id(name: str) -> int:
-    """Return cman's hash of the cluster's name (spec membership, section 11.1)."""
-    value = 0
-    for byte in name.encode():
-        value = 2 * value + byte
-    return value % 65536
-
-
-def status(node: Participant, time_s: int) -> Status:
-    """Return this node's answer to GetStatus; `time_s` is Unix time."""
+def status(node: Participant, time_s: int, *, addresses: Addresses, clients: int) -> Status:
+    """Return this node's answer to GetStatus; `time_s` is Unix time, `clients` are connections to the control socket."""
     session = node.session
     state = session.state
     config = session.config if state is None else state.config
@@ -39,17 +32,18 @@ def status(node: Participant, time_s: int) -> Status:
         services = tuple(_service(record, state) for record in state.services)
     return Status(
         cluster=config.name,
-        cluster_id=cluster_id(config.name),
+        cluster_id=cluster_id(config),
         config_version=config.config_version,
         view_id=0 if session.view is None else session.view.view_id,
         quorate=quorate,
         synced=synced,
         local=me.nodeid,
-        nodes=_nodes(node, config),
+        nodes=_nodes(node, config, addresses),
         services=services,
         unavailable=unavailable,
         fencing=() if state is None else tuple(waiting_for(v, state) for v in state.fence.victims),
         time_s=time_s,
+        election=election(node, config, clients),
     )
 
 
@@ -67,14 +61,18 @@ def waiting_for(victim: Victim, state: ClusterState) -> str:
     return f"{name} is to be fenced: {victim.reason}"
 
 
-def _nodes(node: Participant, config: Cluster) -> tuple[NodeStatus, ...]:
+def _nodes(node: Participant, config: Cluster, addresses: Addresses) -> tuple[NodeStatus, ...]:
     session = node.session
     state = session.state
-    hosts: tuple[NodeId, ...] = () if session.view is None else session.view.hosts
     configured = {n.nodeid for n in config.nodes}
     named = [(n.nodeid, n.name) for n in config.nodes]
     if state is not None:
-        named.extend((n, name) for n, name in state.estranged if n not in configured)
+        forgotten = node.inherited or frozenset()
+        named.extend(
+            (n, name)
+            for n, name in state.estranged
+            if n not in configured and (n not in forgotten or _is_online(node, n))
+        )
     managed = bool(config.rm.services)  # as RHCS shows it: without services the manager is not started
     lines: list[NodeStatus] = []
     for nodeid, name in sorted(named, key=lambda pair: (pair[0] not in configured, pair[0])):
@@ -85,15 +83,26 @@ def _nodes(node: Participant, config: Cluster) -> tuple[NodeStatus, ...]:
             NodeStatus(
                 name=name,
                 nodeid=nodeid,
-                online=nodeid in hosts,
+                online=_is_online(node, nodeid),
                 local=nodeid == session.me.nodeid,
                 estranged=nodeid not in configured,
-                manager=managed and takes_part and nodeid in hosts and session.quorate is True,
+                manager=managed and takes_part and _is_online(node, nodeid) and session.quorate is True,
                 victim=victim is not None,
                 note="" if victim is None or state is None else waiting_for(victim, state),
+                membership=membership_of(node, nodeid, addresses),
             )
         )
     return tuple(lines)
+
+
+def _is_online(node: Participant, nodeid: NodeId) -> bool:
+    """Whether the node's machine is in the view; one whose daemon left in order is not, although its machine may be on."""
+    state, view = node.session.state, node.session.view
+    if view is None or nodeid not in view.hosts:
+        return False
+    if nodeid in view.members or state is None:
+        return True
+    return state.member(nodeid) is not None or state.fence.victim(nodeid) is not None
 
 
 def _service(record: ServiceRecord, state: ClusterState) -> ServiceStatus:

@@ -29,6 +29,11 @@ class Inbox:
             self._events.append(event)
             self._wake()
 
+    def put_first(self, event: EngineEvent) -> None:
+        """Add an event before all others; after the end, too, since it belongs to what is being taken."""
+        self._events.appendleft(event)
+        self._wake()
+
     def finish(self) -> None:
         """Nothing comes any more: iteration ends after what is there."""
         self._has_ended = True

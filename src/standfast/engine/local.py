@@ -117,12 +117,7 @@ class LocalEngine:
                 self._inbox.put(frame)
                 if self._is_leaving:  # nobody may take any more; the sequencer must not wait for it
                     self._taken(frame)
-            case View():
-                self._view_id = frame.view_id
-                self._ballot = step(self._ballot, Present(frame.members))
-                self._inbox.put(frame)
-                self._tell_quorum()
-            case Notice():
+            case View() | Notice():
                 self._inbox.put(frame)
             case frames.Welcome():
                 if not self._welcome.done():
@@ -140,6 +135,11 @@ class LocalEngine:
             self._inbox.put(Quorum(self._view_id, self._ballot.quorate))
 
     def _taken(self, event: EngineEvent) -> None:
+        if isinstance(event, View):
+            # By the votes that the daemon has told before it came to this view, not before the view arrived.
+            self._view_id = event.view_id
+            self._ballot = step(self._ballot, Present(event.members))
+            self._inbox.put_first(Quorum(event.view_id, self._ballot.quorate))
         if isinstance(event, Message):
             self._untold_cost += cost_of(event.payload)
             if self._untold_cost >= TAKEN_BYTES:

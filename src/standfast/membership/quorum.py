@@ -3,6 +3,7 @@
 Pure. Source: spec membership, sections 3 to 5; cman(5), votequorum(5).
 """
 
+from collections.abc import Collection
 from typing import assert_never
 
 from msgspec import Struct
@@ -19,7 +20,10 @@ class Present(Struct, frozen=True, tag=True):
 
 
 class Removed(Struct, frozen=True, tag=True):
-    """A member left for good ("leave remove"): those who stay expect one vote each, and the quorum may fall."""
+    """A member leaves for good ("leave remove"): those who stay expect one vote each, and the quorum may fall.
+
+    It does not count any more, although it is still there, until a view without it has passed.
+    """
 
     nodeid: NodeId
 
@@ -45,7 +49,7 @@ class VotesSet(Struct, frozen=True, tag=True):
 
 
 class Configured(Struct, frozen=True, tag=True):
-    """The active configuration changed; quorum is judged anew, and may fall."""
+    """The active configuration changed, or what operators changed beside it; quorum is judged anew, and may fall."""
 
     table: VoteTable
 
@@ -58,6 +62,7 @@ class Ballot(Struct, frozen=True, kw_only=True):
 
     table: VoteTable
     expects: tuple[tuple[NodeId, int], ...] = ()  # each voting member with the expected votes that it holds
+    leaving: tuple[NodeId, ...] = ()  # members that are still there and do not count any more
     quorum: int = 0  # votes needed; 0 before the first view
 
     @property
@@ -84,6 +89,7 @@ def step(ballot: Ballot, event: QuorumEvent) -> Ballot:
             return _with_quorum(_with_members(ballot, members), floor=ballot.quorum)
         case Removed(nodeid):
             stay = [member for member, _ in ballot.expects if member != nodeid]
+            ballot = replace(ballot, leaving=tuple(sorted({*ballot.leaving, nodeid})))
             return _with_quorum(_with_expects(ballot, [(member, len(stay)) for member in stay]), floor=0)
         case Expected(by, votes):
             expects = [(m, votes if m == by else min(held, votes)) for m, held in ballot.expects]
@@ -95,18 +101,48 @@ def step(ballot: Ballot, event: QuorumEvent) -> Ballot:
         case Configured(table):
             # Differs from cman, which never lowers quorum at a re-read: a configuration that removes nodes is a
             # decision of the quorate cluster, and must not leave it blocked until a full stop.
-            members = tuple(member for member, _ in ballot.expects)
-            present = _with_members(Ballot(table=table), members)
-            return _with_quorum(present, floor=0) if ballot.quorum else present
+            members = (*(member for member, _ in ballot.expects), *ballot.leaving)
+            given = replace(table, expects=(), leaving=(), quorum_min=0)
+            fresh = Ballot(table=given, expects=table.expects, leaving=table.leaving)
+            present = _with_members(fresh, members)
+            return _with_quorum(present, floor=table.quorum_min) if ballot.quorum else present
         case _:
             assert_never(event)
+
+
+def in_force(ballot: Ballot) -> VoteTable:
+    """Return what an engine of a member has to be told, by `configure`, so that its ballot becomes this one."""
+    default = ballot.table.expected_votes
+    return replace(
+        ballot.table,
+        expects=tuple((member, held) for member, held in ballot.expects if held != default),
+        leaving=ballot.leaving,
+        quorum_min=0 if _with_quorum(ballot, floor=0).quorum == ballot.quorum else ballot.quorum,
+    )
+
+
+def is_majority(ballot: Ballot, nodes: Collection[NodeId]) -> bool:
+    """Whether what these nodes know survives as long as the cluster can be quorate; in two-node mode one is enough.
+
+    Where operators have lowered the expected votes below those of the configuration, they vouch for the nodes that are left
+    out: then a majority of what is expected counts.
+    """
+    votes = sum(count for nodeid, count in ballot.table.votes if nodeid in nodes)
+    return ballot.table.two_node or 2 * votes > electorate(ballot)
+
+
+def electorate(ballot: Ballot) -> int:
+    """Votes of which a majority has to know something, so that nobody can decide without knowing it."""
+    total = sum(count for _, count in ballot.table.votes)
+    return total if ballot.expected >= ballot.table.expected_votes else min(total, ballot.expected)
 
 
 def _with_members(ballot: Ballot, members: tuple[NodeId, ...]) -> Ballot:
     """Only nodes of the configuration vote; one that joins brings the configured expected votes."""
     # Differs from cman, which gives a node that is not in cluster.conf one vote: a stranger must not make us quorate.
     held = dict(ballot.expects)
-    voters = {nodeid for nodeid, _ in ballot.table.votes}
+    ballot = replace(ballot, leaving=tuple(n for n in ballot.leaving if n in members))
+    voters = {nodeid for nodeid, _ in ballot.table.votes if nodeid not in ballot.leaving}
     default = ballot.table.expected_votes
     return _with_expects(ballot, [(m, held.get(m, default)) for m in members if m in voters])
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from standfast.cluster.effect import (
     AnswerRequest,
+    Die,
     Effect,
     KeepEpoch,
     Leave,
@@ -17,14 +18,14 @@ from standfast.cluster.effect import (
     Send,
     TakeInventory,
     UseConfig,
+    UseVotes,
     WriteConfig,
 )
 from standfast.cluster.entry import encode
 from standfast.cluster.participant import ConfigStored, EpochStored, Event
-from standfast.conf.model import Cluster
 from standfast.engine.contract import Engine
 from standfast.fencing.domain import CancelAttempt, StartAttempt
-from standfast.membership.votes import VoteTable
+from standfast.node.addressbook import AddressBook
 from standfast.node.attempts import Attempts
 from standfast.node.config import write_config
 from standfast.node.desk import Desk
@@ -59,13 +60,19 @@ class EngineLost(Struct, frozen=True, tag=True):
     text: str
 
 
+class Killed(Struct, frozen=True, tag=True):
+    """The daemon ends, with everything that runs here, because an operator killed this node."""
+
+    because: str
+
+
 class Told(Struct, frozen=True, tag=True, kw_only=True):
     """The daemon ends because a signal told it to; `at_once`: whatever runs here stays."""
 
     at_once: bool
 
 
-Ending = Left | Refused | Restarting | EngineLost | Told
+Ending = Left | Refused | Restarting | EngineLost | Killed | Told
 
 
 class Actions:
@@ -80,6 +87,7 @@ class Actions:
         engine: Engine,
         sender: Sender,
         workshop: Workshop,
+        addresses: AddressBook,
         attempts: Attempts,
         desk: Desk,
         journal: Journal,
@@ -93,6 +101,7 @@ class Actions:
         self._engine = engine
         self._sender = sender
         self._workshop = workshop
+        self._addresses = addresses
         self._attempts = attempts
         self._desk = desk
         self._journal = journal
@@ -122,8 +131,10 @@ class Actions:
             case KeepEpoch(epoch=epoch):
                 self._tasks.create_task(self._keep_epoch(epoch))
             case UseConfig(cluster=cluster):
-                self._engine.configure(vote_table(cluster))
                 self._workshop.use(cluster)
+                self._addresses.use(cluster)
+            case UseVotes(table=table):
+                self._engine.configure(table)
             case AnswerRequest(outcome=outcome):
                 self._desk.settle(outcome)
             case Note(event=event, subject=subject, text=text):
@@ -132,6 +143,8 @@ class Actions:
                 self._end(Refused(text))
             case Restart(because=because):
                 self._end(Restarting(because))
+            case Die(because=because):
+                self._end(Killed(because))
             case Leave():
                 self._end(Left())
             case _:
@@ -151,14 +164,3 @@ class Actions:
         except OSError as failure:
             text = f"{self._place.epoch}: {failure.strerror or failure}"
         self._tell(EpochStored(epoch=epoch, ok=not text, text=text))
-
-
-def vote_table(cluster: Cluster) -> VoteTable:
-    """Return the votes that a configuration gives."""
-    votes = tuple((node.nodeid, node.votes) for node in cluster.nodes)
-    expected = cluster.expected_votes
-    return VoteTable(
-        votes=votes,
-        expected_votes=sum(count for _, count in votes) if expected is None else expected,
-        two_node=cluster.two_node,
-    )

@@ -15,6 +15,10 @@ from msgspec import DecodeError, json
 
 from standfast.node.files import remove_file, replace_file
 from standfast.node.process import TERM_S, end_group, signal_group, start_time, stat_fields
+from standfast.wire.paths import PREFIX_VARIABLE
+
+_SERVICE_MARK = b"OCF_RESKEY_RGMANAGER_meta_refcnt="  # every resource agent gets it: resources.operation
+_PREFIX_MARK = os.fsencode(f"{PREFIX_VARIABLE}=")
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,38 @@ async def end_leftovers(folder: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         for path in sorted(folder.iterdir()):
             tasks.create_task(_end_leftover(path))
+
+
+def kill_services(prefix: str) -> int:
+    """Kill every process that an agent of the node below this prefix has started, the agents too; returns how many.
+
+    A process is known by the environment that agents get and hand on. What a service manager started is not found.
+    """
+    killed = 0
+    while found := [pid for pid in _numbers() if _is_of_service(pid, prefix)]:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _numbers() -> list[int]:
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+
+
+def _is_of_service(pid: int, prefix: str) -> bool:
+    fields = stat_fields(pid)
+    if pid == os.getpid() or fields is None or fields[0] in "ZX":
+        return False
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    homes = [line for line in environment if line.startswith(_PREFIX_MARK)]
+    if homes != ([_PREFIX_MARK + os.fsencode(prefix)] if prefix else []):
+        return False
+    return any(line.startswith(_SERVICE_MARK) for line in environment)
 
 
 async def _end_leftover(path: Path) -> None:

@@ -116,6 +116,11 @@ class ControlServer:
         self._take_call(call, client.is_operator, client.reply)
 
     @property
+    def clients(self) -> int:
+        """How many connections are open."""
+        return len(self._clients)
+
+    @property
     def operators_gid(self) -> int | None:
         """The group whose members may act."""
         return self._gid

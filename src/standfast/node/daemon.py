@@ -24,7 +24,8 @@ from standfast.conf.parse import BYTES_MAX
 from standfast.engine.local import attach
 from standfast.engine.solo import SoloEngine
 from standfast.errors import ConfError, StandfastError
-from standfast.node.actions import Ending, EngineLost, Left, Refused, Restarting, Told, vote_table
+from standfast.membership.votes import vote_table
+from standfast.node.actions import Ending, EngineLost, Killed, Left, Refused, Restarting, Told
 from standfast.node.background import detach, stay
 from standfast.node.desk import too_long
 from standfast.node.discovery import find_agents
@@ -176,7 +177,7 @@ def _end(ending: Ending) -> int:
     match ending:
         case Left() | Told(at_once=False):
             return 0
-        case Refused(text=text) | EngineLost(text=text):
+        case Refused(text=text) | EngineLost(text=text) | Killed(because=text):
             say(text)
             return 1
         case Told():

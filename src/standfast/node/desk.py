@@ -3,10 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol, assert_never
 
+from standfast.cluster.election import Addresses
 from standfast.cluster.entry import Request, encode
 from standfast.cluster.participant import Asked, Event, Participant, permission
-from standfast.cluster.state import ConfigRequest, LeaveRequest, OperatorRequest, Outcome, OverrideRequest
+from standfast.cluster.state import (
+    ConfigRequest,
+    ExpectedRequest,
+    KillRequest,
+    LeaveRequest,
+    OperatorRequest,
+    Outcome,
+    OverrideRequest,
+    VotesRequest,
+)
 from standfast.cluster.status import status
 from standfast.conf.load import load
 from standfast.conf.model import Cluster
@@ -15,6 +26,7 @@ from standfast.engine.contract import MESSAGE_BYTES_MAX
 from standfast.node.control import Reply
 from standfast.node.journal import Journal
 from standfast.services.proposal import ServiceRequest
+from standfast.services.work import needs_care
 from standfast.terms import Incarnation, NodeId
 from standfast.wire.control import (
     Acknowledged,
@@ -26,10 +38,14 @@ from standfast.wire.control import (
     GetHistory,
     GetStatus,
     History,
+    KillNode,
     LeaveCluster,
     Operated,
     OperateService,
     Progress,
+    SetDebug,
+    SetExpectedVotes,
+    SetNodeVotes,
     UpdateConfig,
     Updated,
     UpdateRejected,
@@ -37,8 +53,30 @@ from standfast.wire.control import (
 
 CONFIG_BYTES_MAX = MESSAGE_BYTES_MAX // 4
 """Longest request for a new configuration as it goes into the log: the state holds the one in force beside it."""
+VOTES_MAX = 255  # of one node, as in cluster.conf
+EXPECTED_VOTES_MAX = 1_000_000  # more than all nodes that there can be have together
 
 Settle = Callable[[Outcome], None]
+
+
+class Surroundings(Protocol):
+    """What the desk needs of the daemon beside the cluster's core."""
+
+    def addresses(self) -> Addresses:
+        """The addresses of the nodes, as far as they are known."""
+        ...
+
+    def clients(self) -> int:
+        """How many connections to the control socket are open."""
+        ...
+
+    def debug(self, mask: int) -> None:
+        """Log more, or with 0 as usual."""
+        ...
+
+    def end_alone(self) -> None:
+        """Stop everything here and end, without the cluster's consent."""
+        ...
 
 
 class Desk:
@@ -54,6 +92,7 @@ class Desk:
         participant: Callable[[], Participant],
         tell: Callable[[Event], None],
         tasks: asyncio.TaskGroup,
+        around: Surroundings,
     ) -> None:
         """`types` are the resource types, in lower case, for which this node has an agent."""
         self._nodeid = nodeid
@@ -63,6 +102,7 @@ class Desk:
         self._participant = participant
         self._tell = tell
         self._tasks = tasks
+        self._around = around
         self._waiting: dict[str, Settle] = {}
         self._leaving: list[Reply] = []
         self._last_number = 0
@@ -71,7 +111,9 @@ class Desk:
         """Act on one call; the answer may come later."""
         match call:
             case GetStatus():
-                reply(status(self._participant(), int(time.time())))
+                addresses, clients = self._around.addresses(), self._around.clients()
+                now_s = int(time.time())
+                reply(status(self._participant(), now_s, addresses=addresses, clients=clients))
             case GetHistory(last=last):
                 reply(History(self._journal.last(last)))
             case _ if not is_operator:
@@ -83,7 +125,14 @@ class Desk:
             case AcknowledgeFencing(nodename=nodename):
                 self._override(nodename, reply)
             case LeaveCluster():
-                self.leave(lambda outcome: self._left_or_not(outcome, reply))
+                self._leave(call, reply)
+            case SetExpectedVotes() | SetNodeVotes() | KillNode():
+                self._change_membership(call, reply)
+            case SetDebug(mask=mask):
+                self._around.debug(mask)
+                reply(Acknowledged())
+            case _:
+                assert_never(call)
 
     def settle(self, outcome: Outcome) -> None:
         """A request of this node has ended: tell who waits for it."""
@@ -94,6 +143,54 @@ class Desk:
     def leave(self, settle: Settle) -> None:
         """Ask the cluster to let this node go; `settle` hears whether it does."""
         self._ask(LeaveRequest(id=self._new_id(), asked_by=self._nodeid), settle)
+
+    def _leave(self, call: LeaveCluster, reply: Reply) -> None:
+        node = self._participant()
+        if may_leave_in_order(node):
+            state = node.session.state
+            member = None if state is None else state.member(self._nodeid)
+            if member is not None and member.leaving:
+                reply(Failure(code="leaving-already", text="this node is leaving already; wait for it"))
+                return
+            request = LeaveRequest(
+                id=self._new_id(),
+                asked_by=self._nodeid,
+                remove=call.remove,
+                unless_busy=call.unless_busy,
+            )
+            self._ask(request, lambda outcome: self._left_or_not(outcome, reply))
+            return
+        busy = [work for work in node.labour.services if needs_care(work)]
+        if call.unless_busy and busy:
+            reply(Failure(code="node-busy", text=f"rgmanager: {len(busy)} services are being stopped"))
+            return
+        self._leaving.append(reply)
+        reply(Progress("this node has no quorum or is not synced; it leaves alone"))
+        self._around.end_alone()
+
+    def _change_membership(self, call: SetExpectedVotes | SetNodeVotes | KillNode, reply: Reply) -> None:
+        if isinstance(call, SetExpectedVotes):
+            if not 1 <= call.votes <= EXPECTED_VOTES_MAX:
+                reply(_refused("expected votes must be at least 1"))
+                return
+            request: OperatorRequest = ExpectedRequest(
+                id=self._new_id(), asked_by=self._nodeid, votes=call.votes
+            )
+        else:
+            found = self._nodeid if call.nodename is None else self._find_node(call.nodename)
+            if found is None:
+                reply(self._unknown_node(call.nodename or ""))
+                return
+            if isinstance(call, KillNode):
+                request = KillRequest(id=self._new_id(), asked_by=self._nodeid, nodeid=found)
+            elif not 0 <= call.votes <= VOTES_MAX:
+                reply(_refused(f"a node has 0 to {VOTES_MAX} votes"))
+                return
+            else:
+                request = VotesRequest(
+                    id=self._new_id(), asked_by=self._nodeid, nodeid=found, votes=call.votes
+                )
+        self._ask(request, lambda outcome: reply(_changed(outcome)))
 
     def left(self) -> None:
         """The node has left: tell who waits for that."""
@@ -241,8 +338,24 @@ def _failed(outcome: Outcome) -> Failure:
             return Failure(code="not-quorate", text=f"{outcome.text}; start more nodes")
         case Code.AGAIN:
             return Failure(code="not-synced", text=f"{outcome.text}; try again in a moment")
+        case Code.RUNNING:
+            return Failure(code="node-busy", text=outcome.text)
         case _:
             return Failure(code="request-failed", text=outcome.text or "the cluster did not do it")
+
+
+def _changed(outcome: Outcome) -> Answer:
+    match outcome.code:
+        case Code.INVALID:
+            return _refused(outcome.text)
+        case Code.NODE_DEAD:
+            return Failure(code="node-not-member", text=outcome.text)
+        case _:
+            return _acknowledged(outcome)
+
+
+def _refused(text: str) -> Failure:
+    return Failure(code="value-refused", text=text)
 
 
 def _denied() -> Failure:

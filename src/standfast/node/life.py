@@ -11,6 +11,7 @@ from typing import assert_never
 from msgspec import DecodeError, Struct
 
 from standfast.cluster import participant as core
+from standfast.cluster.election import Addresses
 from standfast.cluster.entry import decode
 from standfast.cluster.participant import Delivered, QuorumSeen, Viewed, Woke
 from standfast.cluster.session import Identity
@@ -19,9 +20,11 @@ from standfast.conf.model import Cluster
 from standfast.engine.contract import Engine, EngineEvent, Message, Notice, Quorum
 from standfast.errors import StandfastError
 from standfast.membership.view import View
-from standfast.node.actions import Actions, Ending, EngineLost, Left, Refused, Restarting, Told
+from standfast.node.actions import Actions, Ending, EngineLost, Killed, Left, Refused, Restarting, Told
+from standfast.node.addressbook import AddressBook
 from standfast.node.agency import Agency
 from standfast.node.attempts import Attempts, agent_path
+from standfast.node.census import kill_services
 from standfast.node.control import ControlServer, listen
 from standfast.node.desk import Desk, may_leave_in_order
 from standfast.node.discovery import Agents
@@ -30,6 +33,7 @@ from standfast.node.gate import Gate
 from standfast.node.guard import Guard
 from standfast.node.journal import Journal
 from standfast.node.linkwatch import LinkWatch
+from standfast.node.log import log_everything
 from standfast.node.owner import Owner
 from standfast.node.place import Place
 from standfast.node.sender import Sender
@@ -145,7 +149,9 @@ class Daemon:
             participant=lambda: self._owner.participant,
             tell=self._owner.take,
             tasks=tasks,
+            around=self,
         )
+        self._addresses = AddressBook()
         self._control = ControlServer(place.control_socket, listener, self._desk.take_call)
         self._links = LinkWatch(lambda: self._workshop.check_now(frozenset({"ip"})))
 
@@ -154,6 +160,7 @@ class Daemon:
         setup = self._setup
         self._server.start()
         self._workshop.use(setup.config)
+        self._addresses.use(setup.config)
         self._owner.begin(
             Actions(
                 place=setup.place,
@@ -162,6 +169,7 @@ class Daemon:
                 engine=self._engine,
                 sender=self._sender,
                 workshop=self._workshop,
+                addresses=self._addresses,
                 attempts=self._attempts,
                 desk=self._desk,
                 journal=self._journal,
@@ -182,6 +190,22 @@ class Daemon:
         self._tasks.create_task(self._listen())
         self._tasks.create_task(self._send())
 
+    def addresses(self) -> Addresses:
+        """The addresses of the nodes, as far as they are known."""
+        return self._addresses.known
+
+    def clients(self) -> int:
+        """How many connections to the control socket are open."""
+        return self._control.clients
+
+    def debug(self, mask: int) -> None:
+        """Log more, or with 0 as usual."""
+        log_everything(mask)
+
+    def end_alone(self) -> None:
+        """Stop everything here and end, without the cluster's consent."""
+        self._end(Told(at_once=False))
+
     async def finish(self, ending: Ending) -> None:
         """Do what the end asks for, and let everything go."""
         match ending:
@@ -195,6 +219,13 @@ class Daemon:
             case Told(at_once=False):
                 await self._stop_everything()
                 await _within(LEAVE_S_MAX, self._engine.leave())
+                self._desk.left()
+            case Killed(because=because):
+                self._owner.close()
+                self._journal.add("daemon.killed", self._setup.me.name, because)
+                killed = await asyncio.to_thread(kill_services, self._setup.place.prefix)
+                self._journal.add("services.killed", self._setup.me.name, f"{killed} processes")
+                await self._engine.close()
             case Restarting() | Told():
                 await self._engine.close()
             case _:
@@ -300,6 +331,8 @@ def _because(ending: Ending) -> str:
             return text
         case Restarting(because=because):
             return f"it begins anew: {because}"
+        case Killed(because=because):
+            return because
         case Told(at_once=at_once):
             return "a signal told it to, at once" if at_once else "a signal told it to"
 

@@ -20,6 +20,11 @@ def log_to(stream: TextIO) -> None:
     logging.raiseExceptions = False  # a log that nobody reads any more is no reason to end
 
 
+def log_everything(mask: int) -> None:
+    """Log what only we ourselves need, too; with 0 no more. cman's bits of the mask are one to us."""
+    logging.getLogger().setLevel(logging.DEBUG if mask else logging.INFO)
+
+
 class EventFormatter(logging.Formatter):
     """Writes an event's fields behind its name; a line end in a value is never one in the log."""
 

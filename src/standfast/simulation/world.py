@@ -11,6 +11,7 @@ from typing import assert_never
 from standfast.cluster import participant as part
 from standfast.cluster.effect import (
     AnswerRequest,
+    Die,
     Effect,
     KeepEpoch,
     Leave,
@@ -20,6 +21,7 @@ from standfast.cluster.effect import (
     Send,
     TakeInventory,
     UseConfig,
+    UseVotes,
     WriteConfig,
 )
 from standfast.cluster.entry import Entry, decode, encode
@@ -292,7 +294,6 @@ class World:
             case KeepEpoch():
                 self.disks.keep(machine, daemon, effect.epoch)
             case UseConfig():
-                daemon.port.configure(votes_of(effect.cluster))
                 if machine.own:
                     self.chronicle.append(
                         steps.Activated(
@@ -319,6 +320,12 @@ class World:
                 self.counts["daemons: evicted"] += 1
                 self.kill_daemon(machine)
                 self.time.call_in(self._rng.randint(*RESTART_MS), lambda: self.start_daemon(machine))
+            case UseVotes():
+                daemon.port.configure(effect.table)
+            case Die():
+                self.counts["daemons: killed by an operator"] += 1
+                self.time.say(f"{machine.name} dies: {effect.because}")
+                self.kill_daemon(machine)
             case Leave():
                 self.counts["daemons: left"] += 1
                 self.time.say(f"{machine.name} leaves")

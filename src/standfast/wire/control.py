@@ -82,11 +82,92 @@ class GetHistory(Struct, frozen=True, tag="history"):
     last: int = 200
 
 
-class LeaveCluster(Struct, frozen=True, tag="leave"):
-    """Stop all services here, leave the cluster and end the daemon."""
+class LeaveCluster(Struct, frozen=True, tag="leave", kw_only=True):
+    """Stop all services here, leave the cluster and end the daemon.
+
+    `remove`: for good, so that the others expect this node's votes no more. `unless_busy`: only if no service is here.
+    """
+
+    remove: bool = False
+    unless_busy: bool = False
 
 
-Call = GetStatus | OperateService | UpdateConfig | AcknowledgeFencing | GetHistory | LeaveCluster
+class SetExpectedVotes(Struct, frozen=True, tag="expected"):
+    """Let the cluster expect so many votes (cman_tool expected); may be asked without quorum."""
+
+    votes: int
+
+
+class SetNodeVotes(Struct, frozen=True, tag="votes", kw_only=True):
+    """Give a node so many votes until the next configuration (cman_tool votes); None: this node."""
+
+    votes: int
+    nodename: str | None = None
+
+
+class KillNode(Struct, frozen=True, tag="kill"):
+    """Let a node's daemon die at once, as if its machine had failed (cman_tool kill)."""
+
+    nodename: str
+
+
+class SetDebug(Struct, frozen=True, tag="debug"):
+    """Let this node's daemon log everything, or with 0 what it usually does (cman_tool debug)."""
+
+    mask: int
+
+
+Call = (
+    GetStatus
+    | OperateService
+    | UpdateConfig
+    | AcknowledgeFencing
+    | GetHistory
+    | LeaveCluster
+    | SetExpectedVotes
+    | SetNodeVotes
+    | KillNode
+    | SetDebug
+)
+
+
+class NodeState(StrEnum):
+    """cman's states of a node (spec membership, section 1); a refused node is never a member, and so not `disallowed`."""
+
+    JOINING = "joining"
+    MEMBER = "member"
+    DEAD = "dead"
+    LEAVING = "leaving"
+
+
+class Membership(Struct, frozen=True, kw_only=True):
+    """One row of cman_tool nodes. Times are Unix times, 0 where there is none."""
+
+    state: NodeState
+    incarnation: int = 0  # the cluster's generation when it joined
+    joined_s: int = 0
+    votes: int = 0
+    expected_votes: int = 0
+    addresses: tuple[str, ...] = ()
+    fenced_s: int = 0
+    fenced_by: str = ""
+    unfenced: bool = False  # it went down, and was not fenced since
+
+
+class Election(Struct, frozen=True, kw_only=True):
+    """What cman_tool status shows beyond the rest."""
+
+    generation: int  # the number of the last view that had quorum, as far as this node knows
+    joining: bool  # it is not a member yet
+    leaving: bool
+    expected_votes: int
+    total_votes: int
+    quorum: int
+    two_node: bool
+    dirty: bool  # a restart would lose state
+    managing: bool  # its services are managed
+    clients: int = 0  # open connections to the control socket
+    multicast: tuple[str, ...] = ()
 
 
 class NodeStatus(Struct, frozen=True, kw_only=True):
@@ -100,6 +181,7 @@ class NodeStatus(Struct, frozen=True, kw_only=True):
     manager: bool  # its daemon takes part (clustat's "rgmanager")
     victim: bool = False
     note: str = ""  # why it is not what a person expects, such as "being fenced, attempt 3"
+    membership: Membership = Membership(state=NodeState.DEAD)
 
 
 class ServiceStatus(Struct, frozen=True, kw_only=True):
@@ -131,6 +213,7 @@ class Status(Struct, frozen=True, tag="status", kw_only=True):
     unavailable: str = ""
     fencing: tuple[str, ...] = ()  # one sentence for each victim that is still waited for
     time_s: int = 0  # Unix time of the answer
+    election: Election | None = None
 
 
 class Operated(Struct, frozen=True, tag="operated", kw_only=True):

@@ -98,6 +98,8 @@ CASES: dict[str, tuple[VoteTable, list[tuple[QuorumEvent, str]]]] = {
             (removed(5), "4/4/3"),
             (removed(4), "3/3/2"),
             (removed(3), "2/2/2"),
+            (present(1, 2, 3), "2/2/2"),  # it is leaving, and something else has changed the view
+            (present(1, 2), "2/2/2"),
             (present(1, 2, 3), "5/3/3"),
         ],
     ),

@@ -13,6 +13,8 @@ from standfast.cluster.participant import AttemptEnded, Event
 from standfast.cluster.state import ClusterState
 from standfast.conf.load import load
 from standfast.fencing.domain import AttemptId, BeginFencing, add_victim, begin_attempt
+from standfast.membership.quorum import Ballot
+from standfast.membership.votes import vote_table
 from standfast.node.agency import Agency
 from standfast.node.attempts import Attempts, agent_path
 from standfast.node.forkserver import ForkServer
@@ -42,7 +44,8 @@ def state_with(methods: str, *, by: NodeId = ME) -> ClusterState:
     loaded = load("cluster.conf", text.encode())
     assert loaded.cluster is not None, loaded.lines
     present = frozenset((ME,))
-    state = form(loaded.cluster, text, epoch=1, by=ME, view_id=1, present=present, wall_s=0)
+    ballot = Ballot(table=vote_table(loaded.cluster))
+    state = form(loaded.cluster, text, epoch=1, by=ME, view_id=1, present=present, ballot=ballot, wall_s=0)
     domain = replace(state.fence, victims=(), generations=0)
     domain = add_victim(
         domain, VICTIM, reason="lost", now_ms=0, hold_until_ms=0, incarnation=None, boot_id=None
