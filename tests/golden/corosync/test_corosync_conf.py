@@ -26,7 +26,7 @@ READ_BY_COROSYNC = """
 set -e
 mount -t tmpfs none /var/log
 for file in "$@"; do mkdir -p "$(dirname "$file")"; done
-printf %s "$NODE" >/proc/sys/kernel/hostname
+hostname "$NODE"
 exec corosync -t -c "$CONF"
 """
 """Run in namespaces of its own: corosync wants to be one of the nodes, and to open its log files."""

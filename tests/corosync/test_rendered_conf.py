@@ -1,0 +1,255 @@
+"""The real corosync with what is rendered: it starts, counts votes as foretold, and takes exactly what a reload may change.
+
+One node runs in namespaces of its own; the others of its cluster are absent. Source: spec membership, sections 16.2, 16.4
+and 16.7.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from standfast.conf.corosync import render_corosync_conf
+from standfast.conf.messaging import Algorithm, LinkSettings, Log, Messaging, QuorumDevice, Totem
+from standfast.conf.model import Altname, Cluster, ClusterNode
+from standfast.conf.reload import Effect, corosync_changes, quorum_of
+from standfast.terms import NodeId
+
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+UNSHARE = (
+    *("unshare", "--user", "--map-root-user", "--uts", "--mount", "--net", "--pid", "--ipc"),
+    *("--fork", "--mount-proc", "--kill-child"),
+)
+RUN_S_MAX = 60  # longest life of one corosync here; it takes 2 s
+
+NODE = r"""
+set -e
+for folder in /dev/shm /run /var/lib/corosync /var/log; do mount -t tmpfs none $folder; done
+hostname vapp1
+ip link set lo up
+ip link add net0 type bridge
+for link in 0 1 2; do ip address add 10.$link.0.1/24 dev net0; done
+ip link set net0 up
+facts() {
+  until corosync-cmapctl -g config.reload_in_progress 2>&1 | grep -qE ' = 0$|NOT_EXIST' &&
+    corosync-cmapctl -g runtime.members.1.status | grep -q joined; do :; done
+  echo "=== $1"
+  corosync-quorumtool -s || true
+  corosync-cmapctl
+  ss -Huln | sed 's/^/listens /'
+}
+cp "$1" /run/corosync.conf
+corosync -c /run/corosync.conf
+facts started
+shift
+for next; do
+  cp "$next" /run/corosync.conf
+  corosync-cfgtool -R || true
+  facts reloaded
+done
+"""
+"""Starts corosync with the first file, reloads the others one by one, and says each time what is in force."""
+
+
+def node(nodeid: int, links: int) -> ClusterNode:
+    altnames = tuple(Altname(name=f"vapp{nodeid}-{link}") for link in range(1, links))
+    return ClusterNode(name=f"vapp{nodeid}", nodeid=NodeId(nodeid), altnames=altnames)
+
+
+def cluster(nodes: int, links: int = 2) -> Cluster:
+    return Cluster(
+        name="rendered",
+        config_version=1,
+        nodes=tuple(node(nodeid, links) for nodeid in range(1, nodes + 1)),
+    )
+
+
+TWO_NODE = replace(cluster(2), two_node=True, expected_votes=1)
+DEVICE = Messaging(device=QuorumDevice(host="qnetd.example.com"))
+LMS = Messaging(device=QuorumDevice(host="qnetd.example.com", algorithm=Algorithm.LMS, votes=None))
+LAST_MAN = Messaging(wait_for_all=True, last_man_standing=True, auto_tie_breaker=True)
+
+
+def rendered(value: Cluster, folder: Path, name: str) -> str:
+    key = folder / "authkey"
+    key.write_bytes(bytes(range(256)))
+    addresses = {
+        one.nodeid: tuple(f"10.{link}.0.{one.nodeid}" for link in range(1 + len(one.altnames)))
+        for one in value.nodes
+    }
+    conf = folder / name
+    conf.write_text(
+        render_corosync_conf(value, addresses, keyfile=str(key), allow_knet_handle_fallback=True),
+        encoding="utf-8",
+    )
+    return str(conf)
+
+
+RunNode = Callable[..., list["Facts"]]
+
+
+class Facts:
+    """What corosync said at one moment."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def value(self, key: str) -> str | None:
+        """A cmap value, None where there is none."""
+        found = re.search(rf"^{re.escape(key)} \(\w+\) = (.*)$", self.text, re.MULTILINE)
+        return found[1] if found else None
+
+    def word(self, name: str) -> str:
+        """A line of corosync-quorumtool, such as Quorum or Flags."""
+        found = re.search(rf"^{name}:(.*)$", self.text, re.MULTILINE)
+        assert found, self.text
+        return found[1].strip()
+
+    @property
+    def ports(self) -> set[int]:
+        """The UDP ports on which corosync listens."""
+        return {int(port) for port in re.findall(r"^listens .*?10\.\d\.0\.1:(\d+)", self.text, re.MULTILINE)}
+
+
+@pytest.fixture(name="run_node")
+def _run_node(tmp_path: Path) -> RunNode:
+    """Run a node with each of these clusters in turn; skips the test where that cannot be done."""
+    if not shutil.which("corosync", path=PATH):
+        pytest.skip("there is no corosync")
+    probe = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False, text=True)
+    if probe.returncode:
+        pytest.skip(f"namespaces are forbidden here: {probe.stderr.strip()}")
+
+    def run(*values: Cluster) -> list[Facts]:
+        files = [rendered(value, tmp_path, f"{number}.conf") for number, value in enumerate(values)]
+        result = subprocess.run(
+            [*UNSHARE, "bash", "-c", NODE, "bash", *files],
+            capture_output=True,
+            check=False,
+            env={"PATH": PATH},
+            text=True,
+            timeout=RUN_S_MAX,
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+        return [Facts(text) for text in re.split(r"^=== \w+\n", result.stdout, flags=re.MULTILINE)[1:]]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("value", "flags"),
+    [
+        (TWO_NODE, "2Node Quorate"),
+        (replace(TWO_NODE, messaging=Messaging(wait_for_all=True)), "2Node WaitForAll"),
+        (cluster(1), "Quorate"),
+        (cluster(3), ""),
+        (replace(cluster(3), expected_votes=6), ""),
+        (replace(cluster(2), messaging=DEVICE), ""),
+        (replace(cluster(3), messaging=LMS), ""),
+        (replace(cluster(4), messaging=LAST_MAN), "WaitForAll LastManStanding AutoTieBreaker"),
+    ],
+    ids=["two_node", "two_node-wait_for_all", "one", "three", "expected_votes", "ffsplit", "lms", "last_man"],
+)
+def test_node_that_starts_alone_has_the_quorum_that_was_foretold(
+    run_node: RunNode, value: Cluster, flags: str
+) -> None:
+    (started,) = run_node(value)
+    assert started.word("Quorum").split()[0] == str(quorum_of(value))
+    assert started.word("Flags") == flags
+    assert started.value("totem.transport") == "knet"
+    assert started.value("totem.crypto_cipher") == "aes256"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "values"),
+    [
+        (
+            TWO_NODE,
+            replace(TWO_NODE, token_ms=8000),
+            "runtime.config.totem.token",
+            ("10000", "8000"),
+        ),
+        (
+            cluster(3),
+            replace(cluster(3), messaging=Messaging(totem=Totem(settings=(("merge", 300),)))),
+            "runtime.config.totem.merge",
+            ("200", "300"),
+        ),
+        (cluster(3), cluster(4), "nodelist.node.3.name", (None, "vapp4")),
+        (cluster(4), cluster(3), "nodelist.node.3.name", ("vapp4", None)),
+        (cluster(3), replace(cluster(3), expected_votes=5), "runtime.votequorum.ev_barrier", ("3", "5")),
+        (
+            cluster(3),
+            replace(cluster(3), messaging=Messaging(log=Log(debug=True))),
+            "logging.debug",
+            (None, "on"),
+        ),
+        (
+            cluster(3),
+            replace(
+                cluster(3),
+                messaging=Messaging(
+                    totem=Totem(links=(LinkSettings(number=1, ping_interval_ms=300, ping_timeout_ms=900),))
+                ),
+            ),
+            "runtime.config.totem.interface.1.knet_ping_interval",
+            ("2500", "300"),
+        ),
+    ],
+    ids=["token", "merge", "node-added", "node-removed", "expected_votes", "log", "link-settings"],
+)
+def test_change_that_is_called_live_is_taken_by_a_reload(
+    run_node: RunNode, old: Cluster, new: Cluster, key: str, values: tuple[str | None, str | None]
+) -> None:
+    assert {change.effect for change in corosync_changes(old, new)} == {Effect.LIVE}
+    started, reloaded = run_node(old, new)
+    assert (started.value(key), reloaded.value(key)) == values
+
+
+@pytest.mark.parametrize(
+    ("links", "ports"), [((2, 3), ({5405, 5406}, {5405, 5406, 5407})), ((2, 1), ({5405, 5406}, {5405}))]
+)
+def test_link_is_added_and_removed_by_a_reload(
+    run_node: RunNode, links: tuple[int, int], ports: tuple[set[int], set[int]]
+) -> None:
+    old, new = cluster(3, links[0]), cluster(3, links[1])
+    assert {change.effect for change in corosync_changes(old, new)} == {Effect.LIVE}
+    started, reloaded = run_node(old, new)
+    assert (started.ports, reloaded.ports) == ports
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (cluster(3), replace(cluster(3), messaging=Messaging(port=6000)), lambda facts: facts.ports),
+        (cluster(3), replace(cluster(3), name="other"), lambda facts: facts.value("totem.cluster_name")),
+        (
+            cluster(3),
+            replace(cluster(3), messaging=Messaging(totem=Totem(settings=(("netmtu", 1500),)))),
+            lambda facts: facts.value("totem.netmtu"),
+        ),
+        (
+            cluster(4),
+            replace(cluster(4), messaging=LAST_MAN),
+            lambda facts: facts.word("Flags"),
+        ),
+        (
+            TWO_NODE,
+            replace(TWO_NODE, messaging=Messaging(wait_for_all=True)),
+            lambda facts: facts.word("Flags"),
+        ),
+    ],
+    ids=["ports", "name", "netmtu", "last_man", "wait_for_all"],
+)
+def test_change_that_needs_a_stop_is_not_taken_by_a_reload(
+    run_node: RunNode, old: Cluster, new: Cluster, told: Callable[[Facts], object]
+) -> None:
+    assert {change.effect for change in corosync_changes(old, new)} == {Effect.STOP}
+    started, reloaded = run_node(old, new)
+    (fresh,) = run_node(new)
+    assert told(started) == told(reloaded) != told(fresh)
