@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from standfast.conf.corosync import render_corosync_conf
 from standfast.conf.messaging import Algorithm, LinkSettings, Log, Messaging, QuorumDevice, Totem
 from standfast.conf.model import Altname, Cluster, ClusterNode
-from standfast.conf.reload import Effect, corosync_changes, quorum_of
+from standfast.conf.quorum import expected_votes_of, quorum_of
+from standfast.conf.reload import Effect, corosync_changes
 from standfast.terms import NodeId
 
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -150,16 +151,28 @@ def _run_node(tmp_path: Path) -> RunNode:
         (cluster(3), ""),
         (replace(cluster(3), expected_votes=6), ""),
         (replace(cluster(2), messaging=DEVICE), ""),
+        (replace(cluster(3), messaging=DEVICE), ""),
         (replace(cluster(3), messaging=LMS), ""),
         (replace(cluster(4), messaging=LAST_MAN), "WaitForAll LastManStanding AutoTieBreaker"),
     ],
-    ids=["two_node", "two_node-wait_for_all", "one", "three", "expected_votes", "ffsplit", "lms", "last_man"],
+    ids=[
+        "two_node",
+        "two_node-wait_for_all",
+        "one",
+        "three",
+        "expected_votes",
+        "ffsplit",
+        "ffsplit-odd",
+        "lms",
+        "last_man",
+    ],
 )
 def test_node_that_starts_alone_has_the_quorum_that_was_foretold(
     run_node: RunNode, value: Cluster, flags: str
 ) -> None:
     (started,) = run_node(value)
     assert started.word("Quorum").split()[0] == str(quorum_of(value))
+    assert int(started.word("Expected votes")) == expected_votes_of(value)
     assert started.word("Flags") == flags
     assert started.value("totem.transport") == "knet"
     assert started.value("totem.crypto_cipher") == "aes256"

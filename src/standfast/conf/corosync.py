@@ -12,6 +12,7 @@ from standfast.conf.findings import render_finding
 from standfast.conf.messaging import LOGFILE_DEFAULT, LinkSettings, Log, QuorumDevice
 from standfast.conf.model import Cluster
 from standfast.conf.ports import link_ports
+from standfast.conf.quorum import expected_votes_of
 from standfast.errors import ConfError
 
 _INDENT = "    "
@@ -107,20 +108,28 @@ def _nodelist(cluster: Cluster, addresses: Addresses) -> Iterator[str]:
 
 def _quorum(cluster: Cluster) -> Iterator[str]:
     messaging = cluster.messaging
+    device = messaging.device
     yield "provider: corosync_votequorum"
     if cluster.two_node:
         # two_node alone would switch wait_for_all on, and a node that starts alone would wait for ever
         yield from _pairs(two_node=1, wait_for_all=int(messaging.wait_for_all))
     else:
-        # with a device, corosync adds the device's votes to the nodes' itself
         yield from _pairs(
-            expected_votes=cluster.expected_votes if messaging.device is None else None,
+            expected_votes=cluster.expected_votes if device is None else _expected_votes(cluster, device),
             wait_for_all=1 if messaging.wait_for_all else None,
             last_man_standing=1 if messaging.last_man_standing else None,
             auto_tie_breaker=1 if messaging.auto_tie_breaker else None,
         )
-    if messaging.device is not None:
-        yield from _section("device", _device(messaging.device))
+    if device is not None:
+        yield from _section("device", _device(device))
+
+
+def _expected_votes(cluster: Cluster, device: QuorumDevice) -> int | None:
+    """Without them, corosync leaves out a device whose votes are written, and of 3 nodes both sides could be quorate.
+
+    Where the device's votes are not written it counts both, and then does not allow the sum to be written.
+    """
+    return None if device.votes is None else expected_votes_of(cluster)
 
 
 def _device(device: QuorumDevice) -> Iterator[str]:

@@ -13,6 +13,7 @@ from standfast.conf.addresses import names_of
 from standfast.conf.messaging import QuorumDevice, Totem
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.conf.ports import link_ports
+from standfast.conf.quorum import quorum_of
 from standfast.terms import NodeId
 
 
@@ -92,17 +93,6 @@ def _two_node_change(old: Cluster, new: Cluster) -> Change:
         *(f"{name} is removed" for name in sorted(before - after)),
     ]
     return _stop(f"{', '.join(parts)} (quorum {quorum_of(old)} becomes {quorum_of(new)})")
-
-
-def quorum_of(cluster: Cluster) -> int:
-    """Return how many votes make the whole cluster quorate, as votequorum counts. Source: votequorum(5)."""
-    if cluster.two_node:
-        return 1
-    votes = sum(node.votes for node in cluster.nodes)
-    device = cluster.messaging.device
-    if device is not None:
-        return (votes + (votes - 1 if device.votes is None else device.votes)) // 2 + 1
-    return (cluster.expected_votes or votes) // 2 + 1
 
 
 def _node_changes(old: Cluster, new: Cluster) -> Iterator[Change]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from standfast.conf.messaging import Algorithm, LinkMode, LinkSettings, Log, Messaging, QuorumDevice, Totem
 from standfast.conf.model import Altname, Cluster, ClusterNode
+from standfast.conf.quorum import quorum_of
 from standfast.conf.reload import (
     LIVE,
     RESTART,
@@ -17,7 +18,6 @@ from standfast.conf.reload import (
     Change,
     Effect,
     corosync_changes,
-    quorum_of,
 )
 from standfast.terms import NodeId
 

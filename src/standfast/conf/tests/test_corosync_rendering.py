@@ -143,11 +143,11 @@ def test_log_of_one_part_of_corosync_is_set_apart() -> None:
     )
 
 
-def test_device_in_the_network_is_rendered_and_expected_votes_are_left_to_corosync() -> None:
+def test_device_in_the_network_is_rendered_and_its_vote_is_expected() -> None:
     cluster = replace(pair(messaging=Messaging(device=QuorumDevice(host="q"))), expected_votes=9)
     text = render_corosync_conf(cluster, GOOD, keyfile="/k")
     assert "    device {\n        model: net\n        votes: 1\n        net {\n            host: q\n" in text
-    assert "expected_votes" not in text
+    assert "    expected_votes: 3\n" in text
 
 
 @given(st.booleans(), st.integers(1, 7))
