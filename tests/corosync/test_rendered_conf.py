@@ -1,143 +1,63 @@
 """The real corosync with what is rendered: it starts, counts votes as foretold, and takes exactly what a reload may change.
 
-One node runs in namespaces of its own; the others of its cluster are absent. Source: spec membership, sections 16.2, 16.4
-and 16.7.
+Source: spec membership, sections 16.2, 16.4 and 16.7.
 """
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.corosync.lone_node import (
+    DEVICE,
+    LAST_MAN,
+    LMS,
+    TWO_NODE,
+    Facts,
+    cluster,
+    reason_against,
+    rendered,
+    run_machine,
+)
 
-from standfast.conf.corosync import render_corosync_conf
-from standfast.conf.messaging import Algorithm, LinkSettings, Log, Messaging, QuorumDevice, Totem
-from standfast.conf.model import Altname, Cluster, ClusterNode
+from standfast.conf.messaging import LinkSettings, Log, Messaging, Totem
+from standfast.conf.model import Cluster
 from standfast.conf.quorum import expected_votes_of, quorum_of
 from standfast.conf.reload import Effect, corosync_changes
-from standfast.terms import NodeId
 
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-UNSHARE = (
-    *("unshare", "--user", "--map-root-user", "--uts", "--mount", "--net", "--pid", "--ipc"),
-    *("--fork", "--mount-proc", "--kill-child"),
-)
-RUN_S_MAX = 60  # longest life of one corosync here; it takes 2 s
+RunNode = Callable[..., list[Facts]]
 
-NODE = r"""
-set -e
-for folder in /dev/shm /run /var/lib/corosync /var/log; do mount -t tmpfs none $folder; done
-hostname vapp1
-ip link set lo up
-ip link add net0 type bridge
-for link in 0 1 2; do ip address add 10.$link.0.1/24 dev net0; done
-ip link set net0 up
+RELOADS = r"""
 facts() {
-  until corosync-cmapctl -g config.reload_in_progress 2>&1 | grep -qE ' = 0$|NOT_EXIST' &&
-    corosync-cmapctl -g runtime.members.1.status | grep -q joined; do :; done
   echo "=== $1"
   corosync-quorumtool -s || true
   corosync-cmapctl
   ss -Huln | sed 's/^/listens /'
 }
-cp "$1" /run/corosync.conf
-corosync -c /run/corosync.conf
+start_corosync "$1"
 facts started
 shift
 for next; do
   cp "$next" /run/corosync.conf
   corosync-cfgtool -R || true
+  settle
   facts reloaded
 done
 """
 """Starts corosync with the first file, reloads the others one by one, and says each time what is in force."""
 
 
-def node(nodeid: int, links: int) -> ClusterNode:
-    altnames = tuple(Altname(name=f"vapp{nodeid}-{link}") for link in range(1, links))
-    return ClusterNode(name=f"vapp{nodeid}", nodeid=NodeId(nodeid), altnames=altnames)
-
-
-def cluster(nodes: int, links: int = 2) -> Cluster:
-    return Cluster(
-        name="rendered",
-        config_version=1,
-        nodes=tuple(node(nodeid, links) for nodeid in range(1, nodes + 1)),
-    )
-
-
-TWO_NODE = replace(cluster(2), two_node=True, expected_votes=1)
-DEVICE = Messaging(device=QuorumDevice(host="qnetd.example.com"))
-LMS = Messaging(device=QuorumDevice(host="qnetd.example.com", algorithm=Algorithm.LMS, votes=None))
-LAST_MAN = Messaging(wait_for_all=True, last_man_standing=True, auto_tie_breaker=True)
-
-
-def rendered(value: Cluster, folder: Path, name: str) -> str:
-    key = folder / "authkey"
-    key.write_bytes(bytes(range(256)))
-    addresses = {
-        one.nodeid: tuple(f"10.{link}.0.{one.nodeid}" for link in range(1 + len(one.altnames)))
-        for one in value.nodes
-    }
-    conf = folder / name
-    conf.write_text(
-        render_corosync_conf(value, addresses, keyfile=str(key), allow_knet_handle_fallback=True),
-        encoding="utf-8",
-    )
-    return str(conf)
-
-
-RunNode = Callable[..., list["Facts"]]
-
-
-class Facts:
-    """What corosync said at one moment."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def value(self, key: str) -> str | None:
-        """A cmap value, None where there is none."""
-        found = re.search(rf"^{re.escape(key)} \(\w+\) = (.*)$", self.text, re.MULTILINE)
-        return found[1] if found else None
-
-    def word(self, name: str) -> str:
-        """A line of corosync-quorumtool, such as Quorum or Flags."""
-        found = re.search(rf"^{name}:(.*)$", self.text, re.MULTILINE)
-        assert found, self.text
-        return found[1].strip()
-
-    @property
-    def ports(self) -> set[int]:
-        """The UDP ports on which corosync listens."""
-        return {int(port) for port in re.findall(r"^listens .*?10\.\d\.0\.1:(\d+)", self.text, re.MULTILINE)}
-
-
 @pytest.fixture(name="run_node")
 def _run_node(tmp_path: Path) -> RunNode:
     """Run a node with each of these clusters in turn; skips the test where that cannot be done."""
-    if not shutil.which("corosync", path=PATH):
-        pytest.skip("there is no corosync")
-    probe = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False, text=True)
-    if probe.returncode:
-        pytest.skip(f"namespaces are forbidden here: {probe.stderr.strip()}")
+    if reason := reason_against("corosync"):
+        pytest.skip(reason)
 
     def run(*values: Cluster) -> list[Facts]:
         files = [rendered(value, tmp_path, f"{number}.conf") for number, value in enumerate(values)]
-        result = subprocess.run(
-            [*UNSHARE, "bash", "-c", NODE, "bash", *files],
-            capture_output=True,
-            check=False,
-            env={"PATH": PATH},
-            text=True,
-            timeout=RUN_S_MAX,
-        )
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
-        return [Facts(text) for text in re.split(r"^=== \w+\n", result.stdout, flags=re.MULTILINE)[1:]]
+        said = run_machine(RELOADS, *files)
+        return [Facts(text) for text in re.split(r"^=== \w+\n", said, flags=re.MULTILINE)[1:]]
 
     return run
 
