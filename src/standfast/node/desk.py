@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol, assert_never
 
-from standfast.cluster.election import Addresses
+from standfast.cluster.election import Addresses, ballot_now
 from standfast.cluster.entry import Request, encode
 from standfast.cluster.participant import Asked, Event, Participant, permission
 from standfast.cluster.state import (
@@ -23,6 +23,7 @@ from standfast.conf.load import load
 from standfast.conf.model import Cluster
 from standfast.conf.update import check_update, not_newer_lines
 from standfast.engine.contract import MESSAGE_BYTES_MAX
+from standfast.membership.quorum import Removed, step
 from standfast.node.control import Reply
 from standfast.node.journal import Journal
 from standfast.services.proposal import ServiceRequest
@@ -158,7 +159,11 @@ class Desk:
                 remove=call.remove,
                 unless_busy=call.unless_busy,
             )
-            self._ask(request, lambda outcome: self._left_or_not(outcome, reply))
+            text = "the services of this node go elsewhere, then it leaves"
+            if call.remove:
+                left = step(ballot_now(node), Removed(self._nodeid))
+                text = f"the others will need {left.quorum} votes for quorum, and have {left.total}"
+            self._ask(request, lambda outcome: self._left_or_not(outcome, text, reply))
             return
         busy = [work for work in node.labour.services if needs_care(work)]
         if call.unless_busy and busy:
@@ -265,10 +270,10 @@ class Desk:
         self._waiting[request.id] = settle
         self._tell(Asked(request))
 
-    def _left_or_not(self, outcome: Outcome, reply: Reply) -> None:
+    def _left_or_not(self, outcome: Outcome, text: str, reply: Reply) -> None:
         if outcome.code is Code.SUCCESS:
             self._leaving.append(reply)
-            reply(Progress("the services of this node go elsewhere, then it leaves"))
+            reply(Progress(text))
         else:
             reply(_failed(outcome))
 

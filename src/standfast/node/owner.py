@@ -1,6 +1,7 @@
 """The owner of this node's participant: every event goes through here, and its effects begin before the next is taken."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from standfast.cluster import participant as core
 from standfast.cluster.effect import Effect
 from standfast.cluster.participant import Event, Participant, TimePassed
 from standfast.node.gate import Gate
+
+logger = logging.getLogger(__name__)
 
 
 class Owner:
@@ -55,6 +58,9 @@ class Owner:
     def _step(self, event: Event) -> None:
         assert self._perform is not None, "begin comes first"
         self.participant, effects = core.step(self.participant, event, self._now_ms(), int(time.time()))
+        if logger.isEnabledFor(logging.DEBUG):
+            done = ",".join(type(effect).__name__ for effect in effects)
+            logger.debug("core.step", extra={"event": type(event).__name__, "effects": done})
         if self.participant.held:
             self._gate.close()
         else:

@@ -10,6 +10,7 @@ from standfast.terms import NodeId, ServiceName
 from standfast.wire.control import (
     Answer,
     Call,
+    Election,
     NodeStatus,
     ServiceStatus,
     Status,
@@ -41,6 +42,17 @@ STATUS = Status(
             restarts=0,
             transition_s=1274771640,
         ),
+    ),
+    election=Election(
+        generation=8,
+        joining=False,
+        leaving=False,
+        expected_votes=2,
+        total_votes=2,
+        quorum=2,
+        two_node=False,
+        dirty=True,
+        managing=True,
     ),
 )
 
