@@ -112,14 +112,14 @@ def check_ports(root: Element) -> Iterator[Finding]:
 
 def check_shared_names(root: Element) -> Iterator[Finding]:
     """Yield names that two nodes share on some network, and text that corosync.conf cannot hold."""
-    names: dict[str, str] = {}
+    names = {node.get("name") or "": node.get("name") or "" for node in nodes_of(root)}
     for node in nodes_of(root):
         owner = node.get("name") or ""
-        for element in (node, *node.elements("altname")):
-            name = element.get("name") or ""
-            if element is not node and name in names:
+        for altname in node.elements("altname"):
+            name = altname.get("name") or ""
+            if name and name in names:
                 yield error(
-                    element.line,
+                    altname.line,
                     "I98",
                     f'node {owner}: altname "{name}" is a name of node {names[name]} already; '
                     "every link of every node needs an address of its own",

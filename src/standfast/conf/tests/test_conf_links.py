@@ -289,6 +289,13 @@ GENERATED = (
             ),
         ),
         (
+            cluster(nodes=linked('<altname name="b"/>', '<altname name="b2"/>')),
+            (
+                'f:3: error: node a: altname "b" is a name of node b already; every link of every node needs an address '
+                "of its own [I98]"
+            ),
+        ),
+        (
             cluster('<cman keyfile="/k&#10;"/>'),
             "f:2: error: cman/@keyfile has a brace or a control character, which corosync.conf cannot hold [I99]",
         ),
@@ -341,6 +348,13 @@ def test_what_corosync_does_is_without_findings(text: str) -> None:
 def test_the_same_thing_is_not_said_of_every_node() -> None:
     text = cluster(nodes=linked('<altname name="a2" mcast="x"/>', '<altname name="b2" mcast="x"/>'))
     assert lines(text) == [f"f:3: warning: altname/@mcast is not used: {NOT_USED}"]
+
+
+def test_altname_without_a_name_is_not_called_a_shared_name() -> None:
+    assert [line[-5:] for line in lines(cluster(nodes=linked("<altname/>", "<altname/>")))] == [
+        "[I43]",
+        "[I43]",
+    ]
 
 
 def test_file_that_asks_for_nothing_gets_the_defaults() -> None:
