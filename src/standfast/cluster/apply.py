@@ -152,7 +152,7 @@ def _apply_proposal(
             spared = fencing.spare_victim(state.fence, proposal.nodeid, until_ms=until_ms, evicted=True)
             return replace(state, fence=spared)
         case BeginFencing():
-            return replace(state, fence=fencing.begin_attempt(state.fence, proposal))
+            return replace(state, fence=fencing.begin_attempt(state.fence, proposal, state.now_ms))
         case ActivateConfig():
             return _activate_config(state, proposal)
         case RejectConfig():

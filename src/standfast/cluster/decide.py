@@ -62,7 +62,7 @@ def decide(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tu
     proposals: list[Proposal] = [
         *_daemons_that_stay_away(state, outlook, now_ms),
         *_newcomers(state, outlook),
-        *_fencing(state, me, now_ms),
+        *_fencing(state, outlook, me, now_ms),
         *_cluster_requests(state, outlook),
         *_cancelled_leaves(state),
         *_removals(state),
@@ -135,8 +135,11 @@ def situation(state: ClusterState, now_ms: int) -> policy.Situation:
     )
 
 
-def _fencing(state: ClusterState, me: NodeId, now_ms: int) -> tuple[Proposal, ...]:
-    """Fence from this node, or from the lowest one that takes part if this one is a victim itself."""
+def _fencing(state: ClusterState, outlook: Outlook, me: NodeId, now_ms: int) -> tuple[Proposal, ...]:
+    """Fence from this node, or from the lowest one that takes part if this one is a victim itself.
+
+    A victim that is there and may come in gets its snapshot now; it is not fenced in the same moment.
+    """
     able = [
         m.nodeid
         for m in state.members
@@ -144,7 +147,10 @@ def _fencing(state: ClusterState, me: NodeId, now_ms: int) -> tuple[Proposal, ..
     ]
     if not able:
         return ()
-    return fencing.decide(state.fence, state.config.nodes, me if me in able else min(able), now_ms)
+    returning = {joiner.nodeid for joiner in joiners(state, outlook)}
+    by = me if me in able else min(able)
+    proposals = fencing.decide(state.fence, state.config.nodes, by, now_ms)
+    return tuple(proposal for proposal in proposals if proposal.nodeid not in returning)
 
 
 def _daemons_that_stay_away(state: ClusterState, outlook: Outlook, now_ms: int) -> tuple[DeclareVictim, ...]:

@@ -154,7 +154,11 @@ def on_view(session: Session, view: View, local_ms: int) -> tuple[Session, tuple
         session = replace(session, opened=False, hellos=())
         return session, (greeting(session),)
     session = replace(session, hellos=tuple(h for h in session.hellos if h.nodeid in view.members))
-    return (session if session.opened else _try_open(session)), ()
+    if session.opened:
+        return session, ()
+    # A Hello that was still on its way when the view changed is one of the last view, and counts for nobody.
+    is_heard = any(h.nodeid == session.me.nodeid for h in session.hellos)
+    return _try_open(session), () if is_heard else (greeting(session),)
 
 
 def greeting(session: Session) -> Hello:
@@ -194,9 +198,7 @@ def on_message(session: Session, sender: NodeId, entry: Entry, local_ms: int) ->
                 return _open(session, frozenset(entry.nodes))
             return session
         case Resync():
-            if entry.view_id != view.view_id:
-                return session
-            return replace(session, synced=tuple(n for n in session.synced if n != sender))
+            return _resynced(session, sender) if entry.view_id == view.view_id else session
         case Barrier():
             mine = sender == session.me.nodeid and entry.incarnation == session.me.incarnation
             return replace(session, barrier=max(session.barrier, entry.number)) if mine else session
@@ -272,8 +274,9 @@ def checkpoint(session: Session) -> Checkpoint | None:
 
 
 def forget_state(session: Session) -> Session:
-    """Drop a state that differs from the others': the node is synced anew."""
-    return replace(session, state=None, synced=(), diverged="", checkpoints=(), backlog=())
+    """Drop a state that differs from the others': the node is synced anew, by those that still are."""
+    others = tuple(n for n in session.synced if n != session.me.nodeid)
+    return replace(session, state=None, synced=others, diverged="", checkpoints=(), backlog=())
 
 
 def _on_hello(session: Session, sender: NodeId, hello: Hello) -> Session:
@@ -313,6 +316,16 @@ def _sort_out(session: Session, nodes: frozenset[NodeId]) -> Session:
             )
         session = replace(session, notes=(*session.notes, f"{text}: it is refused"))
     return session
+
+
+def _resynced(session: Session, sender: NodeId) -> Session:
+    """Another node gave its state up: it is to get a snapshot, even if it had one in this view already."""
+    again = {h.incarnation for h in session.hellos if h.nodeid == sender}
+    return replace(
+        session,
+        synced=tuple(n for n in session.synced if n != sender),
+        snapshots=tuple(i for i in session.snapshots if i not in again),
+    )
 
 
 def _related(session: Session) -> tuple[Hello, ...]:

@@ -150,10 +150,12 @@ def spare_victim(domain: FenceDomain, nodeid: NodeId, *, until_ms: int, evicted:
     return _with(domain, spared)
 
 
-def begin_attempt(domain: FenceDomain, proposal: BeginFencing) -> FenceDomain:
-    """Fold an accepted proposal; a stale one changes nothing."""
+def begin_attempt(domain: FenceDomain, proposal: BeginFencing, now_ms: int) -> FenceDomain:
+    """Fold an accepted proposal; a stale one changes nothing: the victim may have come back and be spared since."""
     victim = domain.victim(proposal.nodeid)
     if victim is None or victim.generation != proposal.generation or victim.attempt is not None:
+        return domain
+    if victim.pause_ms or (victim.hold_until_ms or 0) > now_ms:
         return domain
     if proposal.number != victim.attempts + 1:
         return domain

@@ -34,7 +34,7 @@ def decided(domain: FenceDomain, now_ms: int, by: NodeId) -> FenceDomain:
     proposals = fencing.decide(domain, NODES, by, now_ms)
     domain = fencing.stamp(domain, now_ms)
     for proposal in proposals:
-        domain = fencing.begin_attempt(domain, proposal)
+        domain = fencing.begin_attempt(domain, proposal, now_ms)
     return domain
 
 
@@ -164,7 +164,7 @@ def test_proposal_of_another_generation_or_number_changes_nothing(
     victim = domain.victim(nodeid)
     right = (victim.generation, victim.attempts + 1) if victim is not None else (0, 0)
     stale = BeginFencing(nodeid=nodeid, generation=generation, number=number, by=by, because="")
-    changed = fencing.begin_attempt(domain, stale)
+    changed = fencing.begin_attempt(domain, stale, 10**7)
     assert changed == domain or (generation, number) == right
 
 
@@ -217,7 +217,7 @@ def test_stamp_begins_every_pause_and_nothing_else(domain: FenceDomain, now_ms: 
 def test_pause_of_a_victim_that_is_spared_for_ever_stays_without_effect() -> None:
     domain = lost(NodeId(1), None)(FenceDomain(), 0)
     begin = BeginFencing(nodeid=NodeId(1), generation=1, number=1, by=NodeId(2), because="")
-    failed = ended(fencing.begin_attempt(domain, begin), NodeId(1), 0, fenced=False)
+    failed = ended(fencing.begin_attempt(domain, begin, 0), NodeId(1), 0, fenced=False)
     victim = fencing.stamp(failed, 5_000).victim(NodeId(1))
     assert victim is not None
     assert (victim.hold_until_ms, victim.pause_ms) == (None, 0)

@@ -60,7 +60,7 @@ class FenceStory:
                 return self._decide(NodeId(int(options["by"])))
             case "begin", [attempt]:
                 late = self._late(_attempt_id(attempt), NodeId(int(options["by"])))
-                self.domain = fencing.begin_attempt(self.domain, late)
+                self.domain = fencing.begin_attempt(self.domain, late, self.now_ms)
             case "ended", [attempt, outcome]:
                 self.domain = fencing.end_attempt(
                     self.domain,
@@ -152,7 +152,7 @@ class FenceStory:
             return ["a tick" if fencing.needs_stamp(self.domain) else "nothing to decide"]
         self.domain = fencing.stamp(self.domain, self.now_ms)
         for proposal in proposals:
-            self.domain = fencing.begin_attempt(self.domain, proposal)
+            self.domain = fencing.begin_attempt(self.domain, proposal, self.now_ms)
         return [self._proposal(proposal) for proposal in proposals]
 
     def _late(self, attempt: AttemptId, by: NodeId) -> BeginFencing:

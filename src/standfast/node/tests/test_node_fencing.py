@@ -51,7 +51,7 @@ def state_with(methods: str, *, by: NodeId = ME) -> ClusterState:
         domain, VICTIM, reason="lost", now_ms=0, hold_until_ms=0, incarnation=None, boot_id=None
     )
     begin = BeginFencing(nodeid=VICTIM, generation=1, number=1, by=by, because="lost")
-    return replace(state, fence=begin_attempt(domain, begin))
+    return replace(state, fence=begin_attempt(domain, begin, 0))
 
 
 def method(name: str, *devices: str) -> str:
