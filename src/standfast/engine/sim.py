@@ -66,17 +66,22 @@ class _SimPipes:
     """Lines whose latencies are drawn from the network's seed."""
 
     def __init__(
-        self, rng: Random, call_at: Callable[[int, Callable[[], None]], None], now_ms: Callable[[], int]
+        self,
+        rng: Random,
+        call_at: Callable[[int, Callable[[], None]], None],
+        now_ms: Callable[[], int],
+        delivery_ms: tuple[int, int],
     ) -> None:
         self._rng = rng
+        self._delivery_ms = delivery_ms
         self._call_at = call_at
         self._now_ms = now_ms
 
     def sent(self, deliver: Callable[[Sent], None]) -> Pipe[Sent]:
-        return self._pipe(DELIVERY_MS, deliver)
+        return self._pipe(self._delivery_ms, deliver)
 
     def ordered(self, deliver: Callable[[View | Message], None]) -> Pipe[View | Message]:
-        return self._pipe(DELIVERY_MS, deliver)
+        return self._pipe(self._delivery_ms, deliver)
 
     def aside(self, deliver: Callable[[Quorum | Notice], None]) -> Pipe[Quorum | Notice]:
         return self._pipe(QUORUM_MS, deliver)
@@ -100,14 +105,18 @@ class SimNetwork:
         call_at: Callable[[int, Callable[[], None]], None],
         now_ms: Callable[[], int],
         token_ms: int = 1000,
+        delivery_ms: tuple[int, int] = DELIVERY_MS,
     ) -> None:
-        """`call_at(ms, f)` calls f at that virtual time; `token_ms` is how long a silent node is waited for."""
+        """`call_at(ms, f)` calls f at that virtual time; `token_ms` is how long a silent node is waited for.
+
+        `delivery_ms` bounds how long a message takes from its sender to the order, and from the order to a receiver.
+        """
         self._rng = rng
         self._call_at = call_at
         self._now_ms = now_ms
         self._token_ms = token_ms
         self._topology = Topology()  # what the nodes have noticed; the rest is what is so
-        self._pipes = _SimPipes(rng, call_at, now_ms)
+        self._pipes = _SimPipes(rng, call_at, now_ms, delivery_ms)
         self._seats: dict[NodeId, Seat] = {}
         self._hosts: dict[NodeId, int] = {}  # machines that are on, with the number of the act that did it
         self._frozen: dict[NodeId, int] = {}  # machines that stand still, likewise

@@ -17,6 +17,7 @@ CHECK_MS = 3_000  # interval of the status checks
 AGENT_MS = (5, 400)  # how long a start or a stop takes
 SLOW_MS = 8_000  # the most that a slow one takes longer
 HANG_MS = 15_000  # the time limit of agents that hang
+TOLD_MS = (1, 20)  # until an agent that is told of its service's end has noticed it
 GRIP_MS = 40  # until agents that are ended are gone
 
 Feed = Callable[[Machine, Incarnation, part.Event], None]
@@ -46,6 +47,7 @@ class ServiceAgents:
         self._chance: dict[NodeId, Random] = {}
         self._homes: dict[ServiceName, tuple[Machine, int]] = {}
         self.stuck: set[ServiceName] = set()  # services of which some stop ever failed
+        self.broken_until: dict[ServiceName, int] = {}  # no start of these succeeds before
 
     def operate(self, machine: Machine, daemon: Daemon, service: ServiceName, *, start: bool) -> None:
         """Begin to start or to stop a service."""
@@ -60,6 +62,8 @@ class ServiceAgents:
         rng = self._dice(machine)
         percent = machine.start_fails if start else machine.stop_fails
         run = Run(service, start=start, ok=rng.randrange(100) >= percent, incarnation=daemon.incarnation)
+        if start and self.broken_until.get(service, 0) > self._time.now_ms:
+            run.ok = False
         ms = rng.randint(*AGENT_MS)
         if rng.randrange(100) < machine.hangs:
             run.ok = False
@@ -86,7 +90,10 @@ class ServiceAgents:
         if daemon is None or daemon.incarnation != incarnation:
             return
         self._time.call_in(CHECK_MS, lambda: self.check(machine, incarnation))
-        if machine.frozen_since is not None:
+        self._look(machine, daemon)
+
+    def _look(self, machine: Machine, daemon: Daemon) -> None:
+        if machine.daemon is not daemon or machine.frozen_since is not None:
             return
         node = daemon.participant
         for work in node.labour.services:
@@ -95,7 +102,7 @@ class ServiceAgents:
                 continue
             if work.phase is Phase.RUNNING and machine.services.get(work.name) is not Truth.WHOLE:
                 self._counts["checks failed"] += 1
-                self._feed(machine, incarnation, part.CheckFailed(work.name, "simulated"))
+                self._feed(machine, daemon.incarnation, part.CheckFailed(work.name, "simulated"))
 
     def take_inventory(self, machine: Machine, daemon: Daemon) -> None:
         """Look what runs, end what an earlier daemon left, and bring what is neither to a known end."""
@@ -124,9 +131,13 @@ class ServiceAgents:
         self._time.call_in(ms, taken)
 
     def end_by_itself(self, machine: Machine, service: ServiceName) -> None:
-        """Let what a service runs end, without anybody's doing."""
-        if machine.services.get(service) is Truth.WHOLE:
-            self._set(machine, service, Truth.DEAD)
+        """Let what a service runs end, without anybody's doing; some agents are told so at once."""
+        if machine.services.get(service) is not Truth.WHOLE:
+            return
+        self._set(machine, service, Truth.DEAD)
+        daemon = machine.daemon
+        if daemon is not None and self._dice(machine).randrange(2):
+            self._time.call_in(self._dice(machine).randint(*TOLD_MS), lambda: self._look(machine, daemon))
 
     def power_gone(self, machine: Machine) -> None:
         """Nothing runs on a machine without power."""
@@ -149,9 +160,6 @@ class ServiceAgents:
         machine.runs.pop(run.service, None)
         run.over = True
         self._counts[f"{'starts' if run.start else 'stops'}: {'done' if run.ok else 'failed'}"] += 1
-        self._chronicle.append(
-            Ended(self._time.now_ms, machine.nodeid, run.service, start=run.start, ok=run.ok)
-        )
         if not run.ok:
             self._set(machine, run.service, Truth.PART)
             if not run.start:
@@ -161,6 +169,9 @@ class ServiceAgents:
             self._count_move(machine, run.service)
         else:
             self._set(machine, run.service, None)
+        self._chronicle.append(
+            Ended(self._time.now_ms, machine.nodeid, run.service, start=run.start, ok=run.ok)
+        )
 
     def _set(self, machine: Machine, service: ServiceName, truth: Truth | None) -> None:
         if truth is None:

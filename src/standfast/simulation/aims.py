@@ -16,13 +16,14 @@ _MOMENTS = {moment.value: moment for moment in Moment}
 class Aims:
     """All aimed faults that have not hit yet."""
 
-    def __init__(self, nodes: tuple[NodeId, ...], hit: Callable[[Aimed, NodeId], None]) -> None:
+    def __init__(self, nodes: tuple[NodeId, ...]) -> None:
         self._nodes = nodes
-        self._hit = hit
+        self._hit: Callable[[Aimed, NodeId], None] | None = None
         self.armed: list[tuple[Aimed, int]] = []  # with how many moments are still let pass
 
-    def arm(self, aimed: Aimed) -> None:
-        """Wait for its moment from now on."""
+    def arm(self, aimed: Aimed, hit: Callable[[Aimed, NodeId], None]) -> None:
+        """Wait for its moment from now on; `hit` is told which node it hits."""
+        self._hit = hit
         self.armed.append((aimed, aimed.skip))
 
     def disarm(self) -> None:
@@ -44,6 +45,7 @@ class Aims:
                 due.append(aimed)
         self.armed = waiting
         for aimed in due:
+            assert self._hit is not None
             self._hit(aimed, self._whom(aimed.whom, actor, subject))
 
     def see_effect(self, effect: Effect, actor: NodeId, state: ClusterState | None) -> None:

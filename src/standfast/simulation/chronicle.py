@@ -1,6 +1,6 @@
 """What really happened in a run, step by step: what the rules are judged on.
 
-Steps tell of machines, agents, disks and operators, never of what a daemon believes; the two exceptions, Folded and
+Steps tell of machines, agents, disks and operators, never of what a daemon believes; the exceptions, Folded and
 Activated, are there to be compared among the nodes. Times are virtual milliseconds.
 """
 
@@ -82,6 +82,13 @@ class DaemonDown(Struct, frozen=True):
     nodeid: NodeId
 
 
+class Left(Struct, frozen=True):
+    """A daemon said goodbye to the cluster and ended."""
+
+    at_ms: int
+    nodeid: NodeId
+
+
 class Refused(Struct, frozen=True):
     """A daemon ended because the cluster refused it; `outnumbered`: it heard as many strangers as others."""
 
@@ -89,6 +96,19 @@ class Refused(Struct, frozen=True):
     nodeid: NodeId
     text: str
     outnumbered: bool = False
+
+
+class LinksChanged(Struct, frozen=True):
+    """Some links were cut, or mended."""
+
+    at_ms: int
+
+
+class ClockChanged(Struct, frozen=True):
+    """A machine's steady clock leaps, or goes on at another speed."""
+
+    at_ms: int
+    nodeid: NodeId
 
 
 class Heard(Struct, frozen=True):
@@ -200,12 +220,20 @@ class Activated(Struct, frozen=True):
 
 
 class Folded(Struct, frozen=True):
-    """A node's state at a place of the log; `content` stands for all that it says."""
+    """A node's state at a place of the log; `content` stands for all that it says, `cluster_ms` is its cluster time."""
 
     at_ms: int
     nodeid: NodeId
     point: Point
     content: int
+    cluster_ms: int = 0
+
+
+class Corrupted(Struct, frozen=True):
+    """A node's state was changed behind its back."""
+
+    at_ms: int
+    nodeid: NodeId
 
 
 class Odd(Struct, frozen=True):
@@ -229,7 +257,10 @@ Step = (
     | Thawed
     | DaemonUp
     | DaemonDown
+    | Left
     | Refused
+    | LinksChanged
+    | ClockChanged
     | Heard
     | Began
     | Ended
@@ -243,6 +274,7 @@ Step = (
     | Stored
     | Activated
     | Folded
+    | Corrupted
     | Odd
     | Settled
 )

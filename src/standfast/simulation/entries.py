@@ -11,16 +11,23 @@ def folded(now_ms: int, nodeid: NodeId, state: ClusterState) -> Folded:
     content = hash(
         (
             state.now_ms,
+            state.wall_s,
+            state.protocol,
+            state.document,
             state.config.config_version,
             state.services,
             state.members,
+            state.boots,
             state.fence,
             state.requests,
+            state.outcomes,
             state.rollout,
             state.kept,
+            state.estranged,
         )
     )
-    return Folded(now_ms, nodeid, (state.epoch, state.begun_view, state.index), content)
+    point = (state.epoch, state.begun_view, state.index)
+    return Folded(now_ms, nodeid, point, content, cluster_ms=state.now_ms)
 
 
 def shown(entry: Entry) -> str:

@@ -56,6 +56,13 @@ class ServiceDies(Struct, frozen=True, tag=True):
     service: int
 
 
+class ResourceBroken(Struct, frozen=True, tag=True):
+    """For `ms`, no start of a service succeeds, wherever it is tried (`service` counts from 0)."""
+
+    service: int
+    ms: int
+
+
 class AgentsFail(Struct, frozen=True, tag=True):
     """For `ms`, agents on a node fail, hang or are slow. Percentages."""
 
@@ -149,6 +156,12 @@ class SecondDaemon(Struct, frozen=True, tag=True):
     nodeid: NodeId
 
 
+class Corrupt(Struct, frozen=True, tag=True):
+    """What a daemon knows is changed behind its back: its state differs from the others' without its knowing."""
+
+    nodeid: NodeId
+
+
 class Moment(StrEnum):
     """What an aimed fault waits for: an entry that is sent, work that begins, or work that has ended."""
 
@@ -205,6 +218,9 @@ class Blow(StrEnum):
     KILL = "kill"
     FREEZE = "freeze"
     CUT_OFF = "cut off"
+    SERVICES_DIE = "services die"  # all that run there, by themselves
+    UPDATE = "update"  # an operator proposes a new configuration there
+    RELOCATE = "relocate"  # an operator lets the first service be relocated, and asks there
 
 
 class Aimed(Struct, frozen=True, tag=True):
@@ -226,6 +242,7 @@ Fault = (
     | Cut
     | CutLink
     | ServiceDies
+    | ResourceBroken
     | AgentsFail
     | FencingFails
     | Ask
@@ -238,5 +255,6 @@ Fault = (
     | Stranger
     | WrongName
     | SecondDaemon
+    | Corrupt
     | Aimed
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from standfast.engine.sim import SimNetwork
 from standfast.engine.topology import Pair, pair_of
-from standfast.simulation.chronicle import Heard, Step
+from standfast.simulation.chronicle import Heard, LinksChanged, Step
 from standfast.simulation.machine import Machine
 from standfast.simulation.timeline import Timeline
 from standfast.terms import NodeId
@@ -29,11 +29,13 @@ class Links:
         for pair in broken:
             self._cuts.add(pair)
             self._network.cut(*pair)
+        self._chronicle.append(LinksChanged(self._time.now_ms))
 
         def heal() -> None:
             for pair in broken:
                 self._cuts.discard(pair)
                 self._network.heal(*pair)
+            self._chronicle.append(LinksChanged(self._time.now_ms))
             changed()
 
         self._time.call_in(ms, heal)

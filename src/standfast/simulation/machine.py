@@ -7,6 +7,8 @@ from standfast.conf.model import Cluster
 from standfast.engine.sim import SimPort
 from standfast.fencing.domain import AttemptId
 from standfast.simulation.chronicle import Claim, Truth
+from standfast.simulation.configs import first_cluster, with_stranger
+from standfast.simulation.plan import Plan
 from standfast.terms import BootId, Incarnation, NodeId, ServiceName
 
 
@@ -105,3 +107,12 @@ class Machine:
     def agents_work(self) -> None:
         """Let the agents work as they should."""
         self.start_fails = self.stop_fails = self.hangs = self.slow = 0
+
+
+def stranger(plan: Plan) -> Machine:
+    """Return a machine that is in nobody's configuration but its own."""
+    nodeid = NodeId(plan.nodes + 1)
+    machine = Machine(nodeid, first_cluster(plan, 1), clock_ms=0)
+    machine.disk = with_stranger(machine.disk, machine.name, nodeid)
+    machine.belongs = False
+    return machine

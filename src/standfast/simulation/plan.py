@@ -32,6 +32,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     votes: tuple[int, ...] = ()  # of each node; empty: one each
     late_starts_ms: tuple[int, ...] = ()  # when each machine is first switched on; empty: at once
     first_versions: tuple[int, ...] = ()  # config_version on each machine's disk at first; empty: 1
+    delivery_ms: tuple[int, int] = (
+        1,
+        20,
+    )  # how long a message takes to its place in the order, and from there
     schedule: tuple[Scheduled, ...] = ()
     faults_end_ms: int = 60_000
 
@@ -58,6 +62,7 @@ def draw_plan(seed: int) -> Plan:
         votes=(2, *(1 for _ in ids[1:])) if not two_node and rng.random() < 0.1 else (),
         late_starts_ms=late,
         first_versions=tuple(rng.choice((1, 1, 1, 2, 3)) for _ in ids),
+        delivery_ms=rng.choice(((1, 20), (1, 20), (1, 20), (1, 120))),
         schedule=schedule,
         faults_end_ms=max((end_ms, *(s.at_ms for s in schedule))) + QUIET_MS,
     )
@@ -101,6 +106,7 @@ _WEIGHTS: dict[type[Fault], int] = {
     faults.Cut: 12,
     faults.CutLink: 6,
     faults.ServiceDies: 6,
+    faults.ResourceBroken: 3,
     faults.AgentsFail: 5,
     faults.FencingFails: 6,
     faults.Ask: 14,
@@ -113,7 +119,19 @@ _WEIGHTS: dict[type[Fault], int] = {
     faults.Stranger: 1,
     faults.WrongName: 1,
     faults.SecondDaemon: 1,
+    faults.Corrupt: 1,
     faults.Aimed: 30,
+}
+
+
+_BLOWS = {
+    faults.Blow.CRASH: 3,
+    faults.Blow.KILL: 3,
+    faults.Blow.FREEZE: 3,
+    faults.Blow.CUT_OFF: 4,
+    faults.Blow.SERVICES_DIE: 1,
+    faults.Blow.UPDATE: 2,
+    faults.Blow.RELOCATE: 1,
 }
 
 
@@ -129,8 +147,9 @@ def _draw(rng: Random, kind: type[Fault], ids: list[NodeId], services: int) -> F
         faults.Cut: faults.Cut(tuple(sorted(rng.sample(ids, rng.randint(1, max(1, len(ids) - 1))))), ms),
         faults.CutLink: faults.CutLink(*_pair(rng, ids), ms),
         faults.ServiceDies: faults.ServiceDies(service),
+        faults.ResourceBroken: faults.ResourceBroken(service, ms),
         faults.AgentsFail: faults.AgentsFail(
-            node, ms, rng.choice((0, 50, 100)), rng.choice((0, 0, 20)), rng.choice((0, 30)), 50
+            node, ms, rng.choice((0, 50, 100)), rng.choice((0, 0, 20, 100)), rng.choice((0, 30)), 50
         ),
         faults.FencingFails: faults.FencingFails(
             ms, rng.choice((0, 50, 100)), rng.choice((0, 50)), rng.choice((0, 0, 50))
@@ -147,12 +166,13 @@ def _draw(rng: Random, kind: type[Fault], ids: list[NodeId], services: int) -> F
         faults.Stranger: faults.Stranger(ms),
         faults.WrongName: faults.WrongName(node, ms, rng.random() < 0.5),
         faults.SecondDaemon: faults.SecondDaemon(node),
+        faults.Corrupt: faults.Corrupt(node),
         faults.Aimed: faults.Aimed(
             rng.choice(list(faults.Moment)),
             rng.choice((0, 0, 0, 1, 3)),
             rng.choice((faults.Whom.ACTOR, faults.Whom.ACTOR, faults.Whom.SUBJECT, faults.Whom.OTHER)),
             rng.choice((0, 1, 3, 10, 25, 60, 300)),
-            rng.choice(list(faults.Blow)),
+            rng.choices(list(_BLOWS), list(_BLOWS.values()))[0],
             rng.choice((200, 900, 1_500, 4_000, 12_000)),
         ),
     }

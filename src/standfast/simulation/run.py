@@ -13,12 +13,17 @@ from standfast.cluster.state import ClusterState
 from standfast.simulation.chronicle import Settled
 from standfast.simulation.ending import Excuses, Standing, unfinished
 from standfast.simulation.machine import Machine
-from standfast.simulation.plan import Plan, draw_plan
-from standfast.simulation.rules import Judgement, sentence, verdicts
-from standfast.simulation.strike import end_faults, start_everything, strike
+from standfast.simulation.plan import Plan, Scheduled, draw_plan
+from standfast.simulation.rules import verdicts
+from standfast.simulation.shortening import shortest
+from standfast.simulation.strike import ask_everywhere, end_faults, start, start_everything, strike
+from standfast.simulation.verdict import Judgement, sentence
 from standfast.simulation.world import World
 
 SETTLE_MS = 400_000  # virtual time in which everything has to be well again after the last fault
+ALONE_MS = (
+    240_000  # virtual time in which a quorate part has brought back what it misses, however slow its clock is
+)
 LOOK_MS = 1_000
 ADMIN_MS = 7_000  # how often somebody starts daemons and machines that are off, after the faults
 STEPS_MAX = 300_000  # a run that takes more steps goes in circles
@@ -72,18 +77,55 @@ def live(world: World) -> list[str]:
     if not _advance_until(world, plan.faults_end_ms):
         return [_circles(world)]
     end_faults(world)
+    alone = _left_alone(world)
+    still = _attended(world)
+    world.chronicle.append(Settled(world.time.now_ms))
+    return [*alone, *still]
+
+
+def _left_alone(world: World) -> list[str]:
+    """Nobody helps: a quorate part brings back by fencing what it misses. Returns what it did not bring back.
+
+    Machines that it neither has nor misses (they left, were refused, or an operator answers for them) are switched on.
+    """
+    until_ms = world.time.now_ms + ALONE_MS
+    while world.time.now_ms < until_ms:
+        if not _advance_until(world, world.time.now_ms + LOOK_MS):
+            return [_circles(world)]
+        state = _ruling_state(world)
+        if state is None or not unfinished(standings(world), _excuses(world)):
+            return []
+        for machine in world.machines.values():
+            if state.member(machine.nodeid) is None and state.fence.victim(machine.nodeid) is None:
+                start(world, machine)
+    return [f"L1 node {s.nodeid} was not brought back" for s in standings(world) if s.state is None]
+
+
+def _attended(world: World) -> list[str]:
+    """Somebody starts what is off, again and again. Returns what is still not well in the end."""
     deadline_ms = world.time.now_ms + SETTLE_MS
-    admin_ms = world.time.now_ms + ADMIN_MS
+    admin_ms = world.time.now_ms
     still = ["L2 nobody looked"]
     while still and world.time.now_ms < deadline_ms:
-        if not _advance_until(world, world.time.now_ms + LOOK_MS):
-            return [_circles(world), *still]
         if world.time.now_ms >= admin_ms:
             admin_ms += ADMIN_MS
             start_everything(world)
+            if world.corrupted:
+                ask_everywhere(world)
+        if not _advance_until(world, world.time.now_ms + LOOK_MS):
+            return [_circles(world), *still]
         still = unfinished(standings(world), _excuses(world))
-    world.chronicle.append(Settled(world.time.now_ms))
     return still
+
+
+def _ruling_state(world: World) -> ClusterState | None:
+    """Return what the quorate part knows, None where there is none."""
+    for machine in world.machines.values():
+        if machine.daemon is not None and machine.daemon.participant.session.quorate:
+            state = _synced_state(machine)
+            if state is not None:
+                return state
+    return None
 
 
 def standings(world: World) -> tuple[Standing, ...]:
@@ -95,24 +137,13 @@ def standings(world: World) -> tuple[Standing, ...]:
 
 
 def shorten(plan: Plan, is_enough: Callable[[], bool] = lambda: False) -> Plan:
-    """Return the shortest schedule found that still breaks one of the same rules; stops looking when `is_enough`.
-
-    Ever smaller parts of the schedule are left out, down to single faults, until none can be spared.
-    """
+    """Return the shortest schedule found that still breaks one of the same rules; stops looking when `is_enough`."""
     rules = rules_of(run_plan(plan).violations)
-    size = len(plan.schedule)
-    while rules and size and not is_enough():
-        at, spared = 0, False
-        while at < len(plan.schedule) and not is_enough():
-            candidate = replace(plan, schedule=plan.schedule[:at] + plan.schedule[at + size :])
-            if rules_of(run_plan(candidate).violations) & rules:
-                plan, spared = candidate, True
-            else:
-                at += size
-        if size == 1 and not spared:
-            break
-        size = max(1, size // 2)
-    return plan
+
+    def shows(schedule: tuple[Scheduled, ...]) -> bool:
+        return bool(rules_of(run_plan(replace(plan, schedule=schedule)).violations) & rules)
+
+    return replace(plan, schedule=shortest(plan.schedule, shows, is_enough)) if rules else plan
 
 
 def rules_of(violations: tuple[str, ...]) -> set[str]:

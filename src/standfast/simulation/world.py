@@ -36,15 +36,16 @@ from standfast.services.work import GiveUpWork, StartService, StopService
 from standfast.simulation import chronicle as steps
 from standfast.simulation.agents import ServiceAgents
 from standfast.simulation.aims import Aims
-from standfast.simulation.configs import first_cluster, votes_of, with_stranger
+from standfast.simulation.configs import first_cluster, votes_of
 from standfast.simulation.disks import Disks
 from standfast.simulation.entries import folded, shown
-from standfast.simulation.fault import Aimed, Blow, Moment
+from standfast.simulation.fault import Moment
 from standfast.simulation.fences import FenceAgents
 from standfast.simulation.links import Links
-from standfast.simulation.machine import Daemon, Machine
+from standfast.simulation.machine import Daemon, Machine, stranger
 from standfast.simulation.operators import Operators
 from standfast.simulation.plan import Plan
+from standfast.simulation.tape import Tape
 from standfast.simulation.timeline import Timeline, dice
 from standfast.terms import Incarnation, NodeId
 
@@ -60,8 +61,9 @@ _decode = lru_cache(maxsize=4096)(decode)
 class World:
     """Everything that is, at one moment of virtual time."""
 
-    def __init__(self, plan: Plan, *, keep_log: bool = False) -> None:
+    def __init__(self, plan: Plan, *, keep_log: bool = False, tape: Tape | None = None) -> None:
         self.plan = plan
+        self.tape = tape
         self.time = Timeline(keep_log=keep_log)
         self.chronicle: list[steps.Step] = []
         self.counts: Counter[str] = Counter()
@@ -72,19 +74,23 @@ class World:
             n: Machine(n, first_cluster(plan, versions[n - 1]), clock_ms=self._rng.randint(0, 10_000_000))
             for n in ids
         }
-        self.stranger = _stranger(plan)
+        self.stranger = stranger(plan)
         self.network = SimNetwork(
-            rng=dice(plan.seed, "network"), call_at=self.time.call_at, now_ms=lambda: self.time.now_ms
+            rng=dice(plan.seed, "network"),
+            call_at=self.time.call_at,
+            now_ms=lambda: self.time.now_ms,
+            delivery_ms=plan.delivery_ms,
         )
         self._votes = dict(votes_of(self.machines[ids[0]].disk).votes)
         self.links = Links(self.time, self.chronicle, self.network, self._votes)
-        self.aims = Aims(ids, self._hit)
+        self.aims = Aims(ids)
         told = (self.time, self.chronicle, self.counts)
         see = self.aims.see
         self.agents = ServiceAgents(*told, seed=plan.seed, feed=self.feed, see=see)
         self.fences = FenceAgents(*told, seed=plan.seed, feed=self.feed, see=see, switch=self.switch)
         self.disks = Disks(self.time, self.chronicle, seed=plan.seed, feed=self.feed)
         self.operators = Operators(self.time, self.chronicle, self.counts)
+        self.corrupted = False
         self._judged: dict[NodeId, ClusterState] = {}
         disks = tuple((n, m.disk.config_version) for n, m in self.machines.items())
         self.chronicle.append(steps.Setting(0, plan.two_node, disks))
@@ -178,7 +184,10 @@ class World:
         except RefusedError:
             self.time.call_in(500, lambda: self.start_daemon(machine))  # its last life has not quite gone yet
             return
-        node = part.create(me, machine.disk, f"version {machine.disk.config_version}")
+        document = f"version {machine.disk.config_version}"
+        node = part.create(me, machine.disk, document)
+        if self.tape is not None:
+            self.tape.begin(me, machine.disk, document)
         claim = steps.Claim.TRUE
         if not machine.belongs or name != machine.name:
             claim = steps.Claim.NOT_LISTED
@@ -241,6 +250,8 @@ class World:
         wall_s = 1_000_000 + self.time.now_ms // 1000
         node, effects = part.step(daemon.participant, event, local_ms, wall_s)
         daemon.participant = node
+        if self.tape is not None:
+            self.tape.note(node, event, local_ms, wall_s)
         self.counts["steps"] += 1
         state = node.session.state
         if state is not None and self._judged.get(machine.nodeid) is not state:
@@ -328,7 +339,7 @@ class World:
                 self.kill_daemon(machine)
             case Leave():
                 self.counts["daemons: left"] += 1
-                self.time.say(f"{machine.name} leaves")
+                self._happened(machine, steps.Left(self.time.now_ms, machine.nodeid), "leaves")
                 daemon.port.leave()
                 self._daemon_gone(machine)
             case _:
@@ -350,31 +361,7 @@ class World:
         own = sum(self._votes[m.nodeid] for m in heard if m.own)
         return 2 * own <= sum(self._votes[m.nodeid] for m in heard)
 
-    # What goes wrong
-
-    def _hit(self, aimed: Aimed, nodeid: NodeId) -> None:
-        """Let an aimed fault hit."""
-        machine = self.machines.get(nodeid)
-        if machine is None:
-            return
-        self.counts[f"aimed: {aimed.moment.value}"] += 1
-        self.time.call_in(aimed.wait_ms, lambda: self.blow(machine, aimed.blow, aimed.ms))
-
-    def blow(self, machine: Machine, blow: Blow, ms: int) -> None:
-        """Hit one machine for a while."""
-        self.time.say(f"FAULT {blow.value} {machine.name} for {ms} ms")
-        match blow:
-            case Blow.CRASH:
-                self.power_off(machine)
-                self.time.call_in(ms, lambda: self.power_on(machine))
-            case Blow.KILL:
-                self.kill_daemon(machine)
-                self.time.call_in(ms, lambda: self.start_daemon(machine))
-            case Blow.FREEZE:
-                self.freeze(machine)
-                self.time.call_in(ms, lambda: self.thaw(machine))
-            case Blow.CUT_OFF:
-                self.cut([(machine.nodeid, other) for other in self.everybody()], ms)
+    # Links
 
     def cut(self, pairs: list[tuple[NodeId, NodeId]], ms: int) -> None:
         """Cut links for a while."""
@@ -390,12 +377,3 @@ class World:
         if machine.belongs:
             self.chronicle.append(step)
             self.links.note(self.machines.values())
-
-
-def _stranger(plan: Plan) -> Machine:
-    """A machine that is in nobody's configuration but its own."""
-    nodeid = NodeId(plan.nodes + 1)
-    machine = Machine(nodeid, first_cluster(plan, 1), clock_ms=0)
-    machine.disk = with_stranger(machine.disk, machine.name, nodeid)
-    machine.belongs = False
-    return machine
