@@ -35,6 +35,7 @@ from standfast.node.life import Setup, live
 from standfast.node.lock import take_lock
 from standfast.node.log import log_to, say
 from standfast.node.place import Place, make_folders, place_under
+from standfast.node.privilege import begin_ordinary, take_privileges
 from standfast.resources.operation import AGENT_DIRECTORY
 from standfast.terms import BootId, Incarnation
 from standfast.wire.paths import PREFIX_VARIABLE
@@ -94,7 +95,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         ready = stay() if options.foreground else detach()
         log_to(sys.stderr)
+        begin_ordinary()
         setup = prepare(options, environ)
+        take_privileges()
         with asyncio.Runner(loop_factory=(watched := _Watched()).make_loop) as runner:
             ending = runner.run(_live(setup, options, watched.guard, ready))
     except ConfError as failure:

@@ -16,7 +16,7 @@ from threading import Timer
 from msgspec import Struct
 
 from standfast.errors import AgentError
-from standfast.node.process import signal_group
+from standfast.node.process import AGENT_UMASK, signal_group
 from standfast.node.walker import Program
 from standfast.resources.agent import AgentMetadata, agents_by_type
 from standfast.resources.builtin import BUILTIN_AGENTS
@@ -79,6 +79,7 @@ def _ask(file: Path, *, limit_s: float) -> AgentMetadata | None:
             stderr=subprocess.DEVNULL,
             env={"PATH": AGENT_PATH, "OCF_ROOT": str(file.parent)},
             cwd="/",
+            umask=AGENT_UMASK,
             start_new_session=True,
         )
     except OSError:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from msgspec import DecodeError
 
+from standfast.node.privilege import ordinary_children
 from standfast.node.process import Exit, end_group, signal_group
 from standfast.wire.agents import (
     PACKET_BYTES_MAX,
@@ -70,14 +71,15 @@ class ForkServer:
         """Start the server, so that it is warm for the first agent. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", "standfast.agents.server"),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=self._environment,
-                cwd="/",
-                start_new_session=True,
-            )
+            with ordinary_children():
+                self._process = subprocess.Popen(
+                    (sys.executable, "-m", "standfast.agents.server"),
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=self._environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
         except OSError:
             ours.close()
             raise

@@ -12,9 +12,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from standfast.node.privilege import ordinary_children
+
 TERM_S = 2.0  # how long an agent has to end by itself once it was asked to
 GONE_LOOK_S = 0.01  # how often it is looked whether a killed group is gone
-_UMASK = 0o022
+AGENT_UMASK = 0o022
 
 
 class Exit(Struct, frozen=True, kw_only=True):
@@ -48,16 +50,17 @@ class OwnProcess:
     ) -> None:
         """`given` and `output` are descriptors; ours may be closed afterwards."""
         self._loop = asyncio.get_running_loop()
-        self._child = subprocess.Popen(
-            arguments,
-            stdin=given,
-            stdout=output,
-            stderr=output,
-            env=dict(environment),
-            cwd="/",
-            umask=_UMASK,
-            start_new_session=True,
-        )
+        with ordinary_children():
+            self._child = subprocess.Popen(
+                arguments,
+                stdin=given,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd="/",
+                umask=AGENT_UMASK,
+                start_new_session=True,
+            )
         self.pid: int | None = self._child.pid
         self.ended: asyncio.Future[Exit] = self._loop.create_future()
         self._descriptor = os.pidfd_open(self._child.pid)
