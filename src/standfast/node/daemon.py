@@ -1,6 +1,7 @@
 """standfastd: the daemon of one node. It reads its configuration, takes its place in the cluster, and does its part.
 
 standfastd [--foreground] --engine local --sequencer SOCKET | --engine solo  [--name NODENAME] [--agents FOLDER]
+           [--watchdog DEVICE | none | auto]
 """
 
 import argparse
@@ -23,19 +24,31 @@ from standfast.conf.load import load
 from standfast.conf.parse import BYTES_MAX
 from standfast.engine.local import attach
 from standfast.engine.solo import SoloEngine
-from standfast.errors import ConfError, StandfastError
+from standfast.errors import ConfError, RefusedError, StandfastError
 from standfast.membership.votes import vote_table
 from standfast.node.actions import Ending, EngineLost, Killed, Left, Refused, Restarting, Told
 from standfast.node.background import detach, stay
 from standfast.node.desk import too_long
 from standfast.node.discovery import find_agents
+from standfast.node.exits import ExitStatus
 from standfast.node.guard import Guard, WatchfulSelector, longest_silence_ms
 from standfast.node.identity import find_node, read_boot_id, read_epoch
+from standfast.node.keeper import Keeper, refuse_overdue
 from standfast.node.life import Setup, live
 from standfast.node.lock import take_lock
 from standfast.node.log import log_to, say
+from standfast.node.notify import wanted_notices
 from standfast.node.place import Place, make_folders, place_under
 from standfast.node.privilege import begin_ordinary, take_privileges
+from standfast.node.trees import is_anything_stored
+from standfast.node.watchdog import (
+    AUTO,
+    DEFAULT_DEVICE,
+    WATCHDOG_VARIABLE,
+    DeviceWatchdog,
+    Watchdog,
+    chosen_device,
+)
 from standfast.resources.operation import AGENT_DIRECTORY
 from standfast.terms import BootId, Incarnation
 from standfast.wire.paths import PREFIX_VARIABLE
@@ -54,6 +67,7 @@ class Options(Struct, frozen=True, kw_only=True):
     sequencer: str | None  # None: a cluster of one
     name: str
     agents: tuple[Path, ...]
+    watchdog: str
 
 
 def read_options(argv: Sequence[str]) -> Options:
@@ -78,6 +92,13 @@ def read_options(argv: Sequence[str]) -> Options:
         metavar="FOLDER",
         help=f"a folder of resource agents to look into before {AGENT_DIRECTORY}; may be repeated",
     )
+    parser.add_argument(
+        "--watchdog",
+        default=AUTO,
+        metavar="DEVICE",
+        help=f'the device that resets a hung node, such as {DEFAULT_DEVICE}; "none"; or "auto" (the default): '
+        f"what {WATCHDOG_VARIABLE} names, and none where that is not set",
+    )
     options = parser.parse_args(argv)
     if (options.engine == "local") is not (options.sequencer is not None):
         parser.error("--engine local needs --sequencer SOCKET, and --engine solo has none")
@@ -86,34 +107,39 @@ def read_options(argv: Sequence[str]) -> Options:
         sequencer=options.sequencer,
         name=options.name,
         agents=(*options.agents, Path(AGENT_DIRECTORY)),
+        watchdog=options.watchdog,
     )
 
 
-def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the daemon and return the exit status; a daemon that begins anew does not return."""
+def main(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    open_watchdog: Callable[[Path], Watchdog] = DeviceWatchdog,
+) -> int:
+    """Run the daemon and return the exit status (ExitStatus); a daemon that begins anew does not return."""
     options = read_options(argv)
     try:
         ready = stay() if options.foreground else detach()
         log_to(sys.stderr)
         begin_ordinary()
         setup = prepare(options, environ)
-        take_privileges()
+        watchdog = _watchdog(setup, options, environ, open_watchdog)
         with asyncio.Runner(loop_factory=(watched := _Watched()).make_loop) as runner:
-            ending = runner.run(_live(setup, options, watched.guard, ready))
+            ending = runner.run(_live(setup, options, watched.guard, ready, watchdog))
     except ConfError as failure:
         for line in str(failure).splitlines():
             sys.stderr.write(f"{line}\n")
-        return 1
+        return ExitStatus.REFUSED
     except StandfastError as failure:
         say(str(failure))
-        return 1
+        return ExitStatus.REFUSED if isinstance(failure, RefusedError) else ExitStatus.LOST
     except OSError as failure:
         where = f"{failure.filename}: " if failure.filename else ""
         say(f"{where}{failure.strerror or failure}; the daemon cannot run without it")
-        return 1
+        return ExitStatus.LOST
     except Exception:  # noqa: BLE001 - the daemon ends here; services are left as they are, for the next one
         _report_defect(place_under(environ.get(PREFIX_VARIABLE, "")), traceback.format_exc())
-        return 1
+        return ExitStatus.LOST
     return _end(ending)
 
 
@@ -145,7 +171,17 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Setup:
         epoch_seen=read_epoch(place.epoch),
     )
     path = environ.get("PATH") or PATH_DEFAULT
-    return Setup(place=place, me=me, config=config, document=document, agents=agents, path=path)
+    return Setup(
+        place=place,
+        me=me,
+        config=config,
+        document=document,
+        agents=agents,
+        path=path,
+        notices=wanted_notices(environ, os.getpid()),
+        privileges=take_privileges(),
+        found_running=is_anything_stored(place.running, me.boot_id),
+    )
 
 
 class _Watched:
@@ -158,13 +194,41 @@ class _Watched:
         return asyncio.SelectorEventLoop(WatchfulSelector(self.guard))
 
 
-async def _live(setup: Setup, options: Options, guard: Guard, ready: Callable[[], None]) -> Ending:
+async def _live(
+    setup: Setup, options: Options, guard: Guard, ready: Callable[[], None], watchdog: Watchdog | None
+) -> Ending:
     me, votes = setup.me, vote_table(setup.config)
-    if options.sequencer is None:
-        solo = SoloEngine(me.nodeid, me.name, votes, view_id=time.time_ns() // 1_000_000)
-        return await live(setup, solo, guard, None, ready)
-    local = await attach(options.sequencer, me.nodeid, me.name, votes)
-    return await live(setup, local, guard, longest_silence_ms(local.token_ms), ready)
+    keeper = Keeper(
+        watchdog=watchdog,
+        notices=setup.notices,
+        note=setup.place.disorder,
+        boot_id=me.boot_id,
+        may_run=setup.found_running,
+    )
+    try:
+        keeper.begin()
+        if options.sequencer is None:
+            solo = SoloEngine(me.nodeid, me.name, votes, view_id=time.time_ns() // 1_000_000)
+            return await live(setup, solo, guard, longest_silence_ms=None, ready=ready, keeper=keeper)
+        local = await attach(options.sequencer, me.nodeid, me.name, votes)
+        silence_ms = longest_silence_ms(local.token_ms)
+        return await live(setup, local, guard, longest_silence_ms=silence_ms, ready=ready, keeper=keeper)
+    finally:
+        keeper.close()
+
+
+def _watchdog(
+    setup: Setup, options: Options, environ: Mapping[str, str], open_watchdog: Callable[[Path], Watchdog]
+) -> Watchdog | None:
+    """Open the device that is configured; where there is none, say so. Raises RefusedError."""
+    device = chosen_device(options.watchdog, environ.get(WATCHDOG_VARIABLE, ""))
+    if device is not None:
+        if setup.found_running:
+            refuse_overdue(setup.place.disorder, setup.me.boot_id)
+        return open_watchdog(device)
+    text = f"{DEFAULT_DEVICE} is there, and not used" if DEFAULT_DEVICE.exists() else "this machine has none"
+    logger.info("watchdog.none", extra={"text": f"{text}; a node that hangs is not reset by itself"})
+    return None
 
 
 def _read_conf(path: Path) -> bytes:
@@ -179,12 +243,18 @@ def _read_conf(path: Path) -> bytes:
 def _end(ending: Ending) -> int:
     match ending:
         case Left() | Told(at_once=False):
-            return 0
-        case Refused(text=text) | EngineLost(text=text) | Killed(because=text):
+            return ExitStatus.IN_ORDER
+        case Refused(text=text):
             say(text)
-            return 1
+            return ExitStatus.REFUSED
+        case EngineLost(text=text):
+            say(text)
+            return ExitStatus.LOST
+        case Killed(because=text):
+            say(text)
+            return ExitStatus.AT_ONCE
         case Told():
-            return 1
+            return ExitStatus.AT_ONCE
         case Restarting():
             return _begin_anew()
         case _:

@@ -13,7 +13,7 @@ from msgspec import DecodeError, Struct
 from standfast.cluster import participant as core
 from standfast.cluster.election import Addresses
 from standfast.cluster.entry import decode
-from standfast.cluster.participant import Delivered, QuorumSeen, Viewed, Woke
+from standfast.cluster.participant import Delivered, QuorumSeen, TimePassed, Viewed, Woke
 from standfast.cluster.session import Identity
 from standfast.cluster.state import ClusterState, Outcome
 from standfast.conf.model import Cluster
@@ -32,11 +32,15 @@ from standfast.node.forkserver import ForkServer
 from standfast.node.gate import Gate
 from standfast.node.guard import Guard
 from standfast.node.journal import Journal
+from standfast.node.keeper import Keeper, Machine
 from standfast.node.linkwatch import LinkWatch
 from standfast.node.log import log_everything
+from standfast.node.notify import Notices
 from standfast.node.owner import Owner
 from standfast.node.place import Place
+from standfast.node.privilege import Privileges
 from standfast.node.sender import Sender
+from standfast.node.standing import may_run, standing, takes_part
 from standfast.node.trees import Definitions, TreeStore
 from standfast.node.walker import Walker
 from standfast.node.workshop import Workshop
@@ -60,10 +64,19 @@ class Setup(Struct, frozen=True, kw_only=True):
     document: str
     agents: Agents
     path: str  # where programs are looked for
+    notices: Notices
+    privileges: Privileges
+    found_running: bool  # an earlier daemon of this boot has left services that may run
 
 
 async def live(
-    setup: Setup, engine: Engine, guard: Guard, longest_silence_ms: int | None, ready: Callable[[], None]
+    setup: Setup,
+    engine: Engine,
+    guard: Guard,
+    *,
+    longest_silence_ms: int | None,
+    ready: Callable[[], None],
+    keeper: Keeper,
 ) -> Ending:
     """Run the daemon until it ends, and return why; `ready` is called when it listens.
 
@@ -77,9 +90,10 @@ async def live(
     endings: list[Ending] = []
     try:
         async with asyncio.TaskGroup() as tasks:
-            daemon = Daemon(setup, engine, guard, listener=listener, tasks=tasks, ended=ended)
+            daemon = Daemon(setup, engine, guard, keeper, listener=listener, tasks=tasks, ended=ended)
             await daemon.begin(longest_silence_ms)
             ready()
+            keeper.notifier.ready()
             ending = await ended
             logger.info("daemon.ending", extra={"because": type(ending).__name__})
             await daemon.finish(ending)
@@ -102,6 +116,7 @@ class Daemon:
         setup: Setup,
         engine: Engine,
         guard: Guard,
+        keeper: Keeper,
         *,
         listener: socket.socket,
         tasks: asyncio.TaskGroup,
@@ -111,11 +126,14 @@ class Daemon:
         self._setup = setup
         self._engine = engine
         self._guard = guard
+        self._keeper = keeper
         self._tasks = tasks
         self._ended = ended
         self._is_told = False
         self._gate = Gate(guard.look)
-        self._owner = Owner(core.create(me, setup.config, setup.document), self._gate, guard.look)
+        self._owner = Owner(
+            core.create(me, setup.config, setup.document), self._gate, guard.look, self._tell_standing
+        )
         self._journal = Journal(place.history)
         self._sender = Sender(engine)
         self._server = ForkServer(_server_environment(setup), tasks)
@@ -187,6 +205,8 @@ class Daemon:
         self._journal.add("daemon.started", setup.me.name, f"incarnation {setup.me.incarnation}")
         if longest_silence_ms is not None:
             self._guard.watch(longest_silence_ms, lambda ms: self._owner.take(Woke(ms)))
+        self._keeper.follow(Machine(self._prod, self._takes_part, self._may_run))
+        self._tell_standing()
         self._tasks.create_task(self._listen())
         self._tasks.create_task(self._send())
 
@@ -208,6 +228,9 @@ class Daemon:
 
     async def finish(self, ending: Ending) -> None:
         """Do what the end asks for, and let everything go."""
+        self._keeper.ending()
+        if not isinstance(ending, Restarting):
+            self._keeper.notifier.stopping()
         match ending:
             case Left():
                 await _within(FLUSH_S_MAX, self._sender.flushed())
@@ -244,7 +267,9 @@ class Daemon:
         self._journal.add("services.emergency-stop", self._setup.me.name, "")
         self._ended = asyncio.get_running_loop().create_future()
         stopping = self._tasks.create_task(self._workshop.stop_all())
+        self._keeper.notifier.status("stopping all services")
         await asyncio.wait((stopping, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        self._keeper.stopped(everything=stopping.done() and stopping.result())
 
     async def _listen(self) -> None:
         """Take what the engine delivers."""
@@ -283,6 +308,7 @@ class Daemon:
     def _told(self, name: str) -> None:
         """A signal: the first one asks to leave in order, the second one ends the daemon as it is."""
         self._journal.add("daemon.signalled", self._setup.me.name, name)
+        self._keeper.leaving()
         if self._is_told:
             self._end(Told(at_once=True))
         elif may_leave_in_order(self._owner.participant):
@@ -298,6 +324,7 @@ class Daemon:
         elif outcome.code is not Code.SUCCESS:
             text = f"{outcome.text}; a second signal ends the daemon and leaves its services as they are"
             self._journal.add("daemon.stays", self._setup.me.name, text)
+            self._keeper.staying()
 
     def _hung_up(self) -> None:
         text = "SIGHUP changes nothing; a new cluster.conf is activated with: ccs_tool update"
@@ -311,6 +338,21 @@ class Daemon:
         state = self._owner.participant.session.state
         record = None if state is None else state.service(service)
         return record is not None and record.frozen
+
+    def _tell_standing(self) -> None:
+        if self._keeper.notifier.is_heard:
+            self._keeper.notifier.status(standing(self._owner.participant))
+
+    def _prod(self) -> int:
+        """Let the state machine take a step, and return how many it has taken."""
+        self._owner.take(TimePassed())
+        return self._owner.steps
+
+    def _takes_part(self) -> bool:
+        return takes_part(self._owner.participant)
+
+    def _may_run(self, found_at_start: bool) -> bool:
+        return may_run(self._owner.participant, found_at_start)
 
     def _synced(self) -> tuple[ClusterState | None, tuple[NodeId, ...]]:
         session = self._owner.participant.session

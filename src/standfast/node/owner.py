@@ -17,9 +17,16 @@ logger = logging.getLogger(__name__)
 class Owner:
     """Takes events, from callbacks and tasks of one event loop, and never waits."""
 
-    def __init__(self, participant: Participant, gate: Gate, look: Callable[[], None]) -> None:
-        """`look` notices a standstill of the daemon; it is called before each event and may tell one itself."""
+    def __init__(
+        self, participant: Participant, gate: Gate, look: Callable[[], None], changed: Callable[[], None]
+    ) -> None:
+        """`look` notices a standstill of the daemon; it is called before each event and may tell one itself.
+
+        `changed` is called when the participant may be another than before.
+        """
         self.participant = participant
+        self.steps = 0  # how many events were taken in
+        self._changed = changed
         self._gate = gate
         self._look = look
         self._perform: Callable[[Effect], None] | None = None
@@ -46,6 +53,7 @@ class Owner:
                 self._step(self._events.popleft())
             self._is_stepping = False
             self._arm()
+            self._changed()
 
     def close(self) -> None:
         """Take nothing any more; agents may run without the cluster's consent, since it is for stopping only."""
@@ -67,6 +75,7 @@ class Owner:
             self._gate.open()
         for effect in effects:
             self._perform(effect)
+        self.steps += 1
 
     def _arm(self) -> None:
         wake_ms = core.next_wake_ms(self.participant, self._now_ms())

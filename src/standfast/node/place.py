@@ -31,6 +31,11 @@ class Place(Struct, frozen=True, kw_only=True):
         return self.run_dir / "booted"
 
     @property
+    def disorder(self) -> Path:
+        """Says since when the node is out of order; there while it is, and a watchdog is used."""
+        return self.run_dir / "disorder"
+
+    @property
     def agents(self) -> Path:
         """The folder with one file for each agent at work."""
         return self.run_dir / "agents"

@@ -66,6 +66,11 @@ class TreeStore:
         return self._folder / f"{file_name(service)}{_SUFFIX}"
 
 
+def is_anything_stored(folder: Path, boot_id: BootId) -> bool:
+    """Whether an earlier daemon of this boot has left a service that may run. Raises OSError."""
+    return any(True for _ in TreeStore(folder, boot_id).load())
+
+
 class Definitions:
     """The trees of the active configuration."""
 

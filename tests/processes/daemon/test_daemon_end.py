@@ -5,6 +5,7 @@ import signal
 import pytest
 from tests.processes.daemon.town import eventually, is_alive, town
 
+from standfast.node.exits import ExitStatus
 from standfast.wire.control import Acknowledged, Failure, LeaveCluster, OperateService, Operation
 
 pytestmark = pytest.mark.lab
@@ -53,7 +54,7 @@ def test_second_signal_ends_the_daemon_at_once_and_leaves_its_services_to_the_ne
         assert owner.daemon is not None
         owner.daemon.send_signal(signal.SIGTERM)
         eventually((owner.root / "service-web.stopping").exists)
-        assert owner.end() == 1
+        assert owner.end() == ExitStatus.AT_ONCE
         assert is_alive(pid)
 
 
@@ -75,7 +76,7 @@ def test_services_are_stopped_when_the_engine_is_gone_and_the_daemon_ends_with_a
         owner = cluster.owner("web")
         cluster._sequencer.kill()
         assert owner.daemon is not None
-        assert owner.daemon.wait(30) == 1
+        assert owner.daemon.wait(30) == ExitStatus.LOST
         assert not owner.runs("web")
         assert "standfastd: " in owner.log
         assert "the sequencer is gone" in owner.log

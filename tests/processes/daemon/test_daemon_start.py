@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from tests.processes.daemon.town import Node, Town, eventually, town
 
+from standfast.node.exits import ExitStatus
+
 pytestmark = pytest.mark.lab
 
 
-def start_and_fail(node: Node, *options: str) -> str:
-    """Start a daemon that must end by itself with status 1 and no traceback; returns what it said."""
+def start_and_fail(node: Node, *options: str, status: int = ExitStatus.REFUSED) -> str:
+    """Start a daemon that must end by itself with this status and no traceback; returns what it said."""
     daemon = node.start(*options, log="failed.log")
-    assert daemon.wait(30) == 1
+    assert daemon.wait(30) == status
     said = (node.root.parent / "failed.log").read_text()
     assert "Traceback" not in said
     return said
@@ -77,7 +79,7 @@ def test_second_daemon_on_a_node_is_refused_and_the_first_goes_on() -> None:
 def test_missing_sequencer_is_said_with_the_command_that_starts_it() -> None:
     with town("vapp1") as cluster:
         node = one_node(cluster)
-        said = start_and_fail(node, "--sequencer", "/nonexistent/seq.sock")
+        said = start_and_fail(node, "--sequencer", "/nonexistent/seq.sock", status=ExitStatus.LOST)
         assert "python3 -m standfast.engine.sequencer /nonexistent/seq.sock" in said
 
 
@@ -104,7 +106,7 @@ def test_folder_that_cannot_be_made_is_named() -> None:
     with town("vapp1") as cluster:
         node = one_node(cluster)
         Path(node.root, "run").write_text("a file in the way")
-        said = start_and_fail(node)
+        said = start_and_fail(node, status=ExitStatus.LOST)
         assert f"standfastd: {node.run_dir}" in said
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from tests.processes.daemon.town import Node, Town, eventually, town
 
+from standfast.node.exits import ExitStatus
 from standfast.wire.control import (
     Acknowledged,
     Answer,
@@ -201,14 +202,14 @@ def test_killed_node_ends_with_its_services_and_is_fenced() -> None:
         assert refusal(asker.ask(KillNode(owner.name))) == "node-not-member"
 
 
-def test_node_kills_itself_with_every_process_of_its_services_and_status_1() -> None:
+def test_node_kills_itself_with_every_process_of_its_services_and_is_not_to_be_started_again() -> None:
     with town() as cluster:
         cluster.start(cluster.conf(cluster.service("web")))
         owner = cluster.owner("web")
         cluster.power.answer = lambda _action, _name: "error no power here"
         assert isinstance(owner.ask(KillNode(owner.name)), Acknowledged)
         assert owner.daemon is not None
-        assert owner.daemon.wait(30) == 1
+        assert owner.daemon.wait(30) == ExitStatus.AT_ONCE
         assert not owner.runs("web")
         assert owner.calls("web").count("stop") == 1  # the one at the boot
 
