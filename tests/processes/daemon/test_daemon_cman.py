@@ -8,6 +8,8 @@ import time
 import pytest
 from tests.processes.daemon.town import Node, Town, eventually, town
 
+from standfast.node.exits import ExitStatus
+
 pytestmark = pytest.mark.lab
 
 PROGRAM = "import sys; from standfast.cli.cman_tool import run; sys.exit(run())"
@@ -222,7 +224,7 @@ def test_m18_third_node_does_not_get_into_a_two_node_cluster() -> None:
         assert "[I23]" in err
         assert err.endswith("cman_tool: Not joining, configuration is not valid\n")
         first.power_on()
-        assert first.start().wait(30) == 1
+        assert first.start().wait(30) == ExitStatus.REFUSED
         assert "I23" in first.log
 
 
@@ -302,7 +304,7 @@ def test_node_removed_from_the_configuration_after_it_left_is_estranged_until_a_
         assert lingering in clustat(first)
         third.start()
         assert third.daemon is not None
-        assert third.daemon.wait(30) == 1
+        assert third.daemon.wait(30) == ExitStatus.REFUSED
         assert 'node "vapp3" with id 3 is not in cluster.conf version 2' in third.log
 
 
