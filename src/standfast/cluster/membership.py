@@ -167,8 +167,7 @@ def admit(state: ClusterState, joiner: Joiner, now_ms: int) -> ClusterState:
     if rollout is not None and nodeid not in rollout.waiting:
         rollout = replace(rollout, waiting=tuple(sorted((*rollout.waiting, nodeid))))
     protocol = min(m.protocol for m in members)
-    counted = {nodeid, *state.ballot.leaving, *(n for n, _ in state.ballot.expects)}
-    ballot = step(state.ballot, Present(tuple(sorted(counted))))
+    ballot = step(state.ballot, Present(tuple(sorted({nodeid, *state.ballot.present}))))
     return replace(state, members=members, boots=boots, protocol=protocol, rollout=rollout, ballot=ballot)
 
 

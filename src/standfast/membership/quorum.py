@@ -58,9 +58,13 @@ QuorumEvent = Present | Removed | Expected | VotesSet | Configured
 
 
 class Ballot(Struct, frozen=True, kw_only=True):
-    """What one node knows of the cluster's votes; `step` folds events into it."""
+    """What one node knows of the cluster's votes; `step` folds events into it.
+
+    `present` are the members of the view, those without a vote, too: the next configuration may give them one.
+    """
 
     table: VoteTable
+    present: tuple[NodeId, ...] = ()
     expects: tuple[tuple[NodeId, int], ...] = ()  # each voting member with the expected votes that it holds
     leaving: tuple[NodeId, ...] = ()  # members that are still there and do not count any more
     quorum: int = 0  # votes needed; 0 before the first view
@@ -101,10 +105,9 @@ def step(ballot: Ballot, event: QuorumEvent) -> Ballot:
         case Configured(table):
             # Differs from cman, which never lowers quorum at a re-read: a configuration that removes nodes is a
             # decision of the quorate cluster, and must not leave it blocked until a full stop.
-            members = (*(member for member, _ in ballot.expects), *ballot.leaving)
             given = replace(table, expects=(), leaving=(), quorum_min=0)
             fresh = Ballot(table=given, expects=table.expects, leaving=table.leaving)
-            present = _with_members(fresh, members)
+            present = _with_members(fresh, ballot.present)
             return _with_quorum(present, floor=table.quorum_min) if ballot.quorum else present
         case _:
             assert_never(event)
@@ -144,6 +147,7 @@ def _with_members(ballot: Ballot, members: tuple[NodeId, ...]) -> Ballot:
     ballot = replace(ballot, leaving=tuple(n for n in ballot.leaving if n in members))
     voters = {nodeid for nodeid, _ in ballot.table.votes if nodeid not in ballot.leaving}
     default = ballot.table.expected_votes
+    ballot = replace(ballot, present=members)
     return _with_expects(ballot, [(m, held.get(m, default)) for m in members if m in voters])
 
 

@@ -183,6 +183,10 @@ CASES: dict[str, tuple[VoteTable, list[tuple[QuorumEvent, str]]]] = {
         THREE,
         [(present(1, 2), "3/2/2"), (Configured(FIVE), "5/2/3 blocked"), (present(1, 2, 4), "5/3/3")],
     ),
+    "a member that only the new configuration knows votes at once": (
+        THREE,
+        [(present(1, 4, 5), "3/1/2 blocked"), (Configured(FIVE), "5/3/3")],
+    ),
     "the configuration ends what the operator had set": (
         THREE,
         [
