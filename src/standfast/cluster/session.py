@@ -344,7 +344,9 @@ def _open(session: Session, nodes: frozenset[NodeId]) -> Session:
     heard = [h for h in _related(session) if h.nodeid in nodes]
     with_state = [(h.nodeid, h.lineage) for h in heard if h.lineage is not None]
     if not with_state:
-        return replace(session, synced=(), state=None)
+        lost = session.state is not None
+        session = replace(session, synced=(), state=None, checkpoints=())
+        return replace(session, evicted="the cluster began anew without this node") if lost else session
     sizes = {lineage: sum(1 for _, other in with_state if other == lineage) for _, lineage in with_state}
     # Two parts may have begun an epoch of the same number; the later view had a majority that knew nothing of the earlier.
     _, best = max(
