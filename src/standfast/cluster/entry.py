@@ -277,10 +277,11 @@ Proposal = (
 
 
 class Checkpoint(Struct, frozen=True):
-    """The fingerprint of the coordinator's state after entry `index`."""
+    """The fingerprint of the coordinator's state after entry `index`, and those of its parts (state.part_digests)."""
 
     index: int
     digest: str
+    parts: tuple[str, ...] = ()
 
 
 class Decision(Struct, frozen=True, tag=True, kw_only=True):

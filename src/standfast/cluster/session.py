@@ -35,6 +35,7 @@ from standfast.cluster.state import (
     Outcome,
     QuorumRequest,
     digest,
+    part_digests,
 )
 from standfast.conf.model import Cluster
 from standfast.membership.quorum import Ballot, electorate, is_majority
@@ -270,7 +271,7 @@ def checkpoint(session: Session) -> Checkpoint | None:
     if not session.checkpoints:
         return None
     index, state = session.checkpoints[-1]
-    return Checkpoint(index, digest(state))
+    return Checkpoint(index, digest(state), part_digests(state))
 
 
 def forget_state(session: Session) -> Session:
@@ -513,4 +514,7 @@ def _compare(session: Session, theirs: Checkpoint | None) -> Session:
     ours = next((state for index, state in session.checkpoints if index == theirs.index), None)
     if ours is None or digest(ours) == theirs.digest:
         return session
-    return replace(session, diverged=f"the state after entry {theirs.index} differs from the coordinator's")
+    parts = zip(ClusterState.__struct_fields__, part_digests(ours), theirs.parts, strict=False)
+    named = ", ".join(name for name, mine, other in parts if mine != other) or "unknown"
+    text = f"the state after entry {theirs.index} differs from the coordinator's; what differs: {named}"
+    return replace(session, diverged=text)

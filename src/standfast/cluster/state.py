@@ -195,3 +195,11 @@ def is_kept(state: ClusterState) -> bool:
 def digest(state: ClusterState) -> str:
     """Return a short fingerprint; equal states, equal fingerprints, on every node."""
     return blake2b(json.encode(state, order="deterministic"), digest_size=16).hexdigest()
+
+
+def part_digests(state: ClusterState) -> tuple[str, ...]:
+    """Return a shorter fingerprint of each field, in the order of the fields, to tell which of them differ."""
+    parts = (getattr(state, name) for name in ClusterState.__struct_fields__)
+    return tuple(
+        blake2b(json.encode(part, order="deterministic"), digest_size=4).hexdigest() for part in parts
+    )
