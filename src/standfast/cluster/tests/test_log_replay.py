@@ -12,7 +12,7 @@ from standfast.cluster.tests.cluster_story import ClusterStory
 from standfast.cluster.tests.replay_log import replay
 from standfast.cluster.tests.story_machine import Life
 
-SPOILT = "diverged"  # its daemon holds what no log made
+SPOILT = "diverged"  # their daemons hold what no log made
 
 
 def told(path: Path) -> ClusterStory:
@@ -26,8 +26,8 @@ def told(path: Path) -> ClusterStory:
 
 
 def recorded() -> list[ClusterStory]:
-    """All stories but the one whose state is spoilt from outside."""
-    return [told(path) for path in scenarios(__file__) if path.stem != SPOILT]
+    """All stories but those in which a state is spoilt from outside."""
+    return [told(path) for path in scenarios(__file__) if not path.stem.startswith(SPOILT)]
 
 
 def lives_of(story: ClusterStory) -> list[Life]:
