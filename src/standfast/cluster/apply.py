@@ -188,19 +188,13 @@ def _apply_service_proposal(state: ClusterState, proposal: ServiceProposal) -> C
         return state
     changed = course.accept(record, proposal, state.wall_s)
     state = _with_service(state, record, changed)
-    match proposal:
-        case Settle():
-            if proposal.superseded is not None:
-                state = _superseded(state, proposal.superseded)
-            if proposal.request is not None:
-                owner = None if changed is None else changed.owner
-                state = _finish(state, proposal.request, proposal.code, owner=owner, text=proposal.text)
-        case Freeze():
-            state = _finish(state, proposal.request, Code.SUCCESS)
-        case Stop() if proposal.superseded is not None:
-            state = _superseded(state, proposal.superseded)
-        case _:
-            pass
+    if isinstance(proposal, Settle | Stop) and proposal.superseded is not None:
+        state = _superseded(state, proposal.superseded)
+    if isinstance(proposal, Settle) and proposal.request is not None:
+        owner = None if changed is None else changed.owner
+        state = _finish(state, proposal.request, proposal.code, owner=owner, text=proposal.text)
+    if isinstance(proposal, Freeze):
+        state = _finish(state, proposal.request, Code.SUCCESS)
     return state
 
 

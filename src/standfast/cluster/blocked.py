@@ -7,9 +7,11 @@ what it says at the same place of the log. Source: spec membership, section 5.1;
 from msgspec.structs import replace
 
 from standfast.cluster.entry import Decision, Entry, Request, SetExpected, SetVotes
+from standfast.cluster.opening import founder
 from standfast.cluster.plea import ballot_after, judge
-from standfast.cluster.session import Session, ballot_of, cluster_now_ms, founder, has_begun
+from standfast.cluster.session import Session, ballot_of, cluster_now_ms, has_begun
 from standfast.cluster.state import Outcome, QuorumRequest
+from standfast.membership.quorum import Present, step
 from standfast.services.proposal import Answer
 from standfast.terms import NodeId
 from standfast.wire.control import Code
@@ -47,6 +49,18 @@ def ruling(session: Session, local_ms: int, wall_s: int) -> Decision | None:
         wall_s=wall_s,
         proposals=(judge(ballot_of(session), view.members, session.pleas[0]),),
     )
+
+
+def is_gap(session: Session) -> bool:
+    """Whether a node has just left for good, and the others are quorate by what the log says since.
+
+    An engine that counts by itself (corosync) may be told of it only after the node has gone.
+    """
+    state, view = session.state, session.view
+    if state is None or view is None or has_begun(session):
+        return False
+    gone = [n for n in state.ballot.leaving if n not in view.members]
+    return bool(gone) and step(state.ballot, Present(view.members)).quorate
 
 
 def _is_blocked(session: Session) -> bool:

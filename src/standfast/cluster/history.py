@@ -5,9 +5,9 @@ Pure. Event names are for programs, texts for people.
 
 from msgspec import Struct
 
+from standfast.cluster.session import Session
 from standfast.cluster.state import ClusterState, MemberStatus
 from standfast.services.record import ServiceRecord
-from standfast.terms import NodeId
 
 
 class Change(Struct, frozen=True):
@@ -18,11 +18,16 @@ class Change(Struct, frozen=True):
     text: str = ""
 
 
-def changes(before: ClusterState | None, after: ClusterState, me: NodeId) -> tuple[Change, ...]:
-    """Return what is new in `after`, in a fixed order: members, fencing, services, configuration."""
+def changes(before: ClusterState | None, session: Session) -> tuple[Change, ...]:
+    """Return what is new since the state `before`, in a fixed order: the session's own, members, fencing, services, file."""
+    after, me = session.state, session.me
+    own = [Change("cluster.note", me.name, text) for text in session.notes]
+    if after is None or after is before:
+        return tuple(own)
     if before is None:
-        return (Change("node.synced", after.name_of(me), f"synced with epoch {after.epoch}"),)
-    lines: list[Change] = []
+        synced = Change("node.synced", after.name_of(me.nodeid), f"synced with epoch {after.epoch}")
+        return (*own, synced)
+    lines = own
     if before.members is not after.members:
         lines.extend(_members(before, after))
     if before.fence is not after.fence:

@@ -3,12 +3,15 @@
 Pure; local to the node, kept beside the log. The shell (or the simulator) tells what began and ended.
 """
 
+from typing import assert_never
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from standfast.cluster.effect import KeepEpoch, TakeInventory, Task, WriteConfig
 from standfast.cluster.state import OperatorRequest
-from standfast.fencing.domain import AttemptId
-from standfast.services.work import Phase, ServiceWork
+from standfast.fencing.domain import AttemptId, CancelAttempt, StartAttempt
+from standfast.services.work import GiveUpWork, Phase, ServiceWork, StartService, StopService
 from standfast.terms import ServiceName
 
 WRITE_RETRY_MS = 5_000  # pause before a configuration that could not be written is written again
@@ -95,3 +98,58 @@ def take_stock(labour: Labour, running: tuple[ServiceName, ...], broken: tuple[S
             labour, ServiceWork(name=name, phase=Phase.BROKEN, text="it could not be stopped")
         )
     return replace(labour, inventory_taken=True)
+
+
+def config_stored(labour: Labour, version: int, *, ok: bool, text: str, local_ms: int) -> Labour:
+    """The configuration was written to disk, or is to be tried again after WRITE_RETRY_MS."""
+    if ok:
+        return replace(labour, writing=None, disk_version=version, write_failure="", write_again_ms=None)
+    again = local_ms + WRITE_RETRY_MS
+    return replace(labour, writing=None, write_failure=text or "failed", write_again_ms=again)
+
+
+def epoch_stored(labour: Labour, epoch: int, *, ok: bool, local_ms: int) -> Labour:
+    """The epoch was written to disk, or is to be tried again after WRITE_RETRY_MS."""
+    if ok:
+        return replace(labour, keeping=None, keep_again_ms=None, epoch_kept=epoch)
+    return replace(labour, keeping=None, keep_again_ms=local_ms + WRITE_RETRY_MS)
+
+
+def time_passed(labour: Labour, local_ms: int) -> Labour:
+    """End the pauses that are over: what could not be written is to be written again."""
+    if labour.write_again_ms is not None and labour.write_again_ms <= local_ms:
+        labour = replace(labour, write_again_ms=None)
+    if labour.keep_again_ms is not None and labour.keep_again_ms <= local_ms:
+        labour = replace(labour, keep_again_ms=None)
+    return labour
+
+
+def begun(labour: Labour, task: Task) -> Labour:
+    """Note that a task is under way, so that it is not begun twice."""
+    match task:
+        case StartService():
+            work = replace(
+                labour.service(task.service), phase=Phase.STARTING, generation=task.generation, failure=None
+            )
+            return with_service(labour, work)
+        case StopService():
+            work = replace(
+                labour.service(task.service), phase=Phase.STOPPING, generation=task.generation, failure=None
+            )
+            return with_service(labour, work)
+        case GiveUpWork():
+            work = replace(labour.service(task.service), given_up=True)
+            return with_service(labour, work)
+        case StartAttempt():
+            attempt = AttemptWork(id=(task.nodeid, task.generation, task.number))
+            return with_attempt(labour, attempt)
+        case CancelAttempt():
+            return without_attempt(labour, (task.nodeid, task.generation, task.number))
+        case TakeInventory():
+            return replace(labour, inventory_asked=True)
+        case WriteConfig():
+            return replace(labour, writing=task.version)
+        case KeepEpoch():
+            return replace(labour, keeping=task.epoch)
+        case _:
+            assert_never(task)

@@ -21,7 +21,6 @@ from standfast.cluster.labour import Labour, is_idle
 from standfast.cluster.session import Identity
 from standfast.cluster.state import ClusterState, Member, MemberStatus, is_kept
 from standfast.fencing import domain as fencing
-from standfast.services.proposal import Cleared, Failed, Gone, Ran, Stuck
 from standfast.services.work import (
     GiveUpWork,
     Phase,
@@ -106,13 +105,10 @@ def _take_part(  # noqa: PLR0917
         wanted = reconcile_service(
             state.service(name), labour.service(name), me.nodeid, may_start=may_start, must_stop=""
         )
-        match wanted:
-            case StartService() | StopService() | GiveUpWork():
-                tasks.append(wanted)
-            case Ran() | Failed() | Gone() | Cleared() | Stuck():
-                facts.append(wanted)
-            case None:
-                pass
+        if isinstance(wanted, StartService | StopService | GiveUpWork):
+            tasks.append(wanted)
+        elif wanted is not None:
+            facts.append(wanted)
     tasks.extend(_attempts(state, me, labour, allowed))
     facts.extend(
         FenceResult(victim=a.id[0], generation=a.id[1], number=a.id[2], fenced=a.fenced, text=a.text)

@@ -1,11 +1,12 @@
 from msgspec.structs import replace
 
-from standfast.cluster import session as log
+from standfast.cluster import log
 from standfast.cluster.apply import apply_decision
 from standfast.cluster.decide import Outlook, decide
 from standfast.cluster.entry import Decision, Entry, Hello, Joiner, Proposal, Resync, Snapshot
 from standfast.cluster.membership import form
-from standfast.cluster.session import Identity, Session
+from standfast.cluster.opening import founding
+from standfast.cluster.session import Identity, Session, forget_state, greeting
 from standfast.cluster.state import ClusterState, Member, MemberStatus
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.fencing.domain import BeginFencing, add_victim
@@ -45,7 +46,7 @@ def entered(session: Session, *views: View) -> tuple[Session, tuple[Entry, ...]]
 
 
 def hello(nodeid: NodeId, view_id: int) -> Hello:
-    return log.greeting(entered(node(nodeid), view(view_id, ALL, ALL))[0])
+    return greeting(entered(node(nodeid), view(view_id, ALL, ALL))[0])
 
 
 def heard(session: Session, *entries: tuple[NodeId, Entry]) -> Session:
@@ -111,14 +112,14 @@ def test_nodes_whose_hellos_were_overtaken_open_the_next_view_with_the_new_ones(
 
 
 def test_node_that_gives_its_state_up_founds_no_second_cluster() -> None:
-    session = log.forget_state(replace(synced(ONE), diverged="it differs"))
+    session = forget_state(replace(synced(ONE), diverged="it differs"))
 
     assert session.synced == (TWO, THREE)
-    assert log.founding(session, 0) is None
+    assert founding(session, 0) is None
 
 
 def test_node_that_gave_its_state_up_takes_the_others_snapshot() -> None:
-    session = heard(log.forget_state(synced(ONE)), (ONE, Resync(view_id=1)))
+    session = heard(forget_state(synced(ONE)), (ONE, Resync(view_id=1)))
     joiner = next(h for h in session.hellos if h.nodeid == ONE)
     snapshot = Snapshot(
         view_id=1,
