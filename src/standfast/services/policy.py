@@ -324,17 +324,18 @@ def _decide_resting(
     record: ServiceRecord, service: Service | None, head: ServiceRequest | None, situation: Situation
 ) -> ServiceProposal | None:
     if record.intent is not None:
-        code = Code.SUCCESS
+        code, text = Code.SUCCESS, ""
         if record.state is ServiceState.FAILED:
-            code = Code.ABORT
+            code, text = Code.ABORT, record.because
         elif record.may_run_on:
-            code = Code.WARNING
+            names = ", ".join(situation.around.names.get(n, str(n)) for n in record.may_run_on)
+            code, text = Code.WARNING, f"it may still run on {names} ({record.because})"
         return Settle(
             service=record.name,
             generation=record.generation,
             request=record.intent.request,
             code=code,
-            text="" if code is Code.SUCCESS else record.because,
+            text=text,
             because=record.because,
         )
     if head is not None:
