@@ -15,7 +15,7 @@ Machines: `dies N` (its power), `boots N`, `daemon N dies`, `daemon N starts [na
 who have not read it. `N runs SERVICE`, `N loses SERVICE`, `N spoils SERVICE` (a part that cannot be stopped) change what
 really runs; `half N SERVICE stuck`: what will be half done there cannot be ended. `corrupt N` spoils the state that it
 holds. `time MS` passes; `clock N [jump=MS] [speed=PERCENT]`, `wall N off=S`. `engine N lags`: what it is told of votes
-counts there only after `engine N counts`.
+counts there only after `engine N counts`; `engine N repeats` what it says of quorum.
 
 Operators: `ask OPTION SERVICE by=N [on=N]`, `churn SERVICE by=N times=K` (freeze, unfreeze), `check SERVICE failed`,
 `leave N [how=remove|unless_busy]`, `override N by=M`, `kill N by=M`, `expected VOTES by=N`, `votes N VOTES by=M`,
@@ -175,6 +175,8 @@ class ClusterStory:
                 clock.set(self.world.now_ms, jump_ms=int(options.get("jump", "0")), percent=percent)
             case "engine", [nodeid, "lags"]:
                 self.world.machines[nodeid_of(nodeid)].engine_lags = True
+            case "engine", [nodeid, "repeats"]:
+                self.world.tell_quorum(self.world.machines[nodeid_of(nodeid)])
             case "engine", [nodeid, "counts"]:
                 self.world.machines[nodeid_of(nodeid)].engine_lags = False
                 self.world.count_votes(self.world.machines[nodeid_of(nodeid)])

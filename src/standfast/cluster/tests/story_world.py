@@ -263,6 +263,13 @@ class StoryWorld:
         machine.ballot = quorum.step(machine.ballot, quorum.Configured(machine.table))
         machine.waiting.append(core.QuorumSeen(view.view_id, machine.ballot.quorate))
 
+    def tell_quorum(self, machine: Machine) -> None:
+        """The engine says again what it thinks of quorum."""
+        assert machine.daemon is not None
+        view = machine.daemon.session.view
+        assert view is not None
+        self.feed(machine, core.QuorumSeen(view.view_id, machine.ballot.quorate))
+
     def _agents_begin(self, machine: Machine, task: StartService | StopService) -> None:
         name = task.service
         assert name not in machine.at_work, f"agents of {name} are at work already"

@@ -17,10 +17,12 @@ from standfast.cluster.entry import (
     Fact,
     FinishRollout,
     Inventory,
+    Kill,
     Observation,
     Override,
     Proposal,
     RejectConfig,
+    RemoveVotes,
     Request,
     Vacant,
 )
@@ -113,6 +115,9 @@ def test_decision_about_a_service_that_is_unknown_changes_nothing() -> None:
         Evict(nodeid=TWO, incarnation=LIFE[TWO], because=""),
         BeginFencing(nodeid=TWO, generation=1, number=1, by=ONE, because=""),
         BeginEpoch(synced=(ONE,), hosts=(ONE,), because=""),
+        RemoveVotes(nodeid=TWO, because=""),
+        RemoveVotes(nodeid=NodeId(9), because=""),
+        Kill(request="r9", nodeid=TWO, incarnation=Incarnation("life-2-0"), because=""),
     ],
     ids=lambda p: type(p).__name__,
 )
