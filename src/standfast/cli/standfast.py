@@ -16,6 +16,7 @@ USAGE = """\
 usage: standfast <word> [<options>]
     status             Show members and services, as clustat does, and what is being waited for
     history            Show this node's recent decisions and events
+    doctor             Say what is wrong with this node, and what to do
     check [<file>]     Say whether a cluster.conf is valid, and if not, where
     ports [<file>]     Show the ports that a cluster's firewalls must let through
     leave              Stop this node's services, leave the cluster and end the daemon
@@ -57,6 +58,11 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
             from standfast.cli import check
 
             return check.main(rest, out, err)
+        case "doctor":
+            from standfast.cli import client, doctor, examination
+
+            ask = client.daemon_of(os.environ)
+            return doctor.main(rest, lambda: examination.gather(ask, os.environ), out, err)
         case "ports":
             from standfast.cli import ports
 

@@ -64,6 +64,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """The command line."""
 
     foreground: bool
+    engine: str
     sequencer: str | None  # None: a cluster of one
     name: str
     agents: tuple[Path, ...]
@@ -104,6 +105,7 @@ def read_options(argv: Sequence[str]) -> Options:
         parser.error("--engine local needs --sequencer SOCKET, and --engine solo has none")
     return Options(
         foreground=options.foreground,
+        engine=options.engine,
         sequencer=options.sequencer,
         name=options.name,
         agents=(*options.agents, Path(AGENT_DIRECTORY)),
@@ -178,6 +180,7 @@ def prepare(options: Options, environ: Mapping[str, str]) -> Setup:
         document=document,
         agents=agents,
         path=path,
+        engine=options.engine,
         notices=wanted_notices(environ, os.getpid()),
         privileges=take_privileges(),
         found_running=is_anything_stored(place.running, me.boot_id),

@@ -35,7 +35,9 @@ from standfast.wire.control import (
     Answer,
     Call,
     Code,
+    DaemonReport,
     Failure,
+    GetDaemon,
     GetHistory,
     GetStatus,
     History,
@@ -69,6 +71,10 @@ class Surroundings(Protocol):
 
     def clients(self) -> int:
         """How many connections to the control socket are open."""
+        ...
+
+    def report(self) -> DaemonReport:
+        """How the daemon is."""
         ...
 
     def debug(self, mask: int) -> None:
@@ -115,6 +121,8 @@ class Desk:
                 addresses, clients = self._around.addresses(), self._around.clients()
                 now_s = int(time.time())
                 reply(status(self._participant(), now_s, addresses=addresses, clients=clients))
+            case GetDaemon():
+                reply(self._around.report())
             case GetHistory(last=last):
                 reply(History(self._journal.last(last)))
             case _ if not is_operator:

@@ -39,13 +39,14 @@ from standfast.node.notify import Notices
 from standfast.node.owner import Owner
 from standfast.node.place import Place
 from standfast.node.privilege import Privileges
+from standfast.node.report import report
 from standfast.node.sender import Sender
 from standfast.node.standing import may_run, standing, takes_part
 from standfast.node.trees import Definitions, TreeStore
 from standfast.node.walker import Walker
 from standfast.node.workshop import Workshop
 from standfast.terms import NodeId, ServiceName
-from standfast.wire.control import Code
+from standfast.wire.control import Code, DaemonReport
 from standfast.wire.paths import PREFIX_VARIABLE
 
 FLUSH_S_MAX = 5.0  # longest wait for the engine to take what this node still has to say
@@ -64,6 +65,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     document: str
     agents: Agents
     path: str  # where programs are looked for
+    engine: str
     notices: Notices
     privileges: Privileges
     found_running: bool  # an earlier daemon of this boot has left services that may run
@@ -205,7 +207,13 @@ class Daemon:
         self._journal.add("daemon.started", setup.me.name, f"incarnation {setup.me.incarnation}")
         if longest_silence_ms is not None:
             self._guard.watch(longest_silence_ms, lambda ms: self._owner.take(Woke(ms)))
-        self._keeper.follow(Machine(self._prod, self._takes_part, self._may_run))
+        self._keeper.follow(
+            Machine(
+                self._prod,
+                lambda: takes_part(self._owner.participant),
+                lambda found_at_start: may_run(self._owner.participant, found_at_start),
+            )
+        )
         self._tell_standing()
         self._tasks.create_task(self._listen())
         self._tasks.create_task(self._send())
@@ -217,6 +225,10 @@ class Daemon:
     def clients(self) -> int:
         """How many connections to the control socket are open."""
         return self._control.clients
+
+    def report(self) -> DaemonReport:
+        """How the daemon is."""
+        return report(self._setup.engine, self._setup.privileges, self._keeper, self._owner.participant)
 
     def debug(self, mask: int) -> None:
         """Log more, or with 0 as usual."""
@@ -348,12 +360,6 @@ class Daemon:
         self._owner.take(TimePassed())
         return self._owner.steps
 
-    def _takes_part(self) -> bool:
-        return takes_part(self._owner.participant)
-
-    def _may_run(self, found_at_start: bool) -> bool:
-        return may_run(self._owner.participant, found_at_start)
-
     def _synced(self) -> tuple[ClusterState | None, tuple[NodeId, ...]]:
         session = self._owner.participant.session
         return session.state, session.synced
@@ -369,12 +375,10 @@ def _because(ending: Ending) -> str:
     match ending:
         case Left():
             return "it left the cluster"
-        case Refused(text=text) | EngineLost(text=text):
+        case Refused(text=text) | EngineLost(text=text) | Killed(because=text):
             return text
         case Restarting(because=because):
             return f"it begins anew: {because}"
-        case Killed(because=because):
-            return because
         case Told(at_once=at_once):
             return "a signal told it to, at once" if at_once else "a signal told it to"
 

@@ -111,6 +111,10 @@ class KillNode(Struct, frozen=True, tag="kill"):
     nodename: str
 
 
+class GetDaemon(Struct, frozen=True, tag="daemon"):
+    """Ask how this node's daemon is: what it waits for, and what it has of the machine."""
+
+
 class SetDebug(Struct, frozen=True, tag="debug"):
     """Let this node's daemon log everything, or with 0 what it usually does (cman_tool debug)."""
 
@@ -128,6 +132,7 @@ Call = (
     | SetNodeVotes
     | KillNode
     | SetDebug
+    | GetDaemon
 )
 
 
@@ -216,6 +221,19 @@ class Status(Struct, frozen=True, tag="status", kw_only=True):
     election: Election | None = None
 
 
+class DaemonReport(Struct, frozen=True, tag="daemon", kw_only=True):
+    """The answer to GetDaemon. `watchdog` is the device, "" for none; `memory_refusal` "": its memory is locked."""
+
+    pid: int
+    engine: str  # as for --engine
+    standing: str  # a line for a person
+    memory_refusal: str
+    oom_score_adj: int
+    watchdog: str
+    watchdog_ms: int  # the device's timeout, 0 without one
+    is_petted: bool
+
+
 class Operated(Struct, frozen=True, tag="operated", kw_only=True):
     """The outcome of OperateService: `owner` is the node name where the service now runs."""
 
@@ -278,7 +296,9 @@ class Progress(Struct, frozen=True, tag="progress"):
     text: str
 
 
-Answer = Status | Operated | Updated | UpdateRejected | Acknowledged | History | Failure | Progress
+Answer = (
+    Status | DaemonReport | Operated | Updated | UpdateRejected | Acknowledged | History | Failure | Progress
+)
 
 
 class CallLine(Struct, frozen=True):
