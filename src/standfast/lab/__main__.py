@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--config", type=Path, metavar="FILE", help="the nodes' cluster.conf (default: made for the lab)"
     )
+    up.add_argument(
+        "--engine",
+        choices=("local", "corosync"),
+        default="local",
+        help="the embedded engine, or corosync 3 as root",
+    )
     up.add_argument("--no-daemons", action="store_true", help="boot the nodes without starting their daemons")
     up.add_argument(
         "--no-namespaces", action="store_true", help="use loopback addresses even if namespaces are allowed"
@@ -111,6 +117,7 @@ def _up(options: argparse.Namespace, lab: Lab, out: TextIO) -> int:
         config=options.config,
         isolated=not options.no_namespaces,
         start_daemons=not options.no_daemons,
+        corosync=options.engine == "corosync",
     )
     started = Lab.up(wanted, lambda text: print(text, file=out, flush=True))
     started.release()

@@ -17,6 +17,7 @@ from standfast.errors import StandfastError
 from standfast.lab import calls, channel, isolation, launch, network, orders, processes
 from standfast.lab.addresses import AddressWatch
 from standfast.lab.calls import PowerState
+from standfast.lab.filesystem import PRIVATE
 from standfast.lab.httpd import INIT_SCRIPT
 from standfast.lab.logbook import LogBook
 from standfast.lab.plan import LabPlan, MachinePlan, Place
@@ -209,13 +210,15 @@ class Bay:
         root = self._place.root(self.name)
         shutil.rmtree(root / "run", ignore_errors=True)
         for folder in (
-            "etc/cluster",
-            "etc/init.d",
+            *PRIVATE,
             "run/standfast/addresses",
-            "var/lib/standfast",
             "var/www/html",
         ):
             (root / folder).mkdir(parents=True, exist_ok=True)
+        if self._around.plan.corosync:
+            key = root / "etc/cluster/authkey"
+            if not key.exists():
+                shutil.copy2(self._place.key, key)
         (root / "boot_id").write_text(f"{boot_id}\n")
         script, page = root / "etc/init.d/httpd", root / "var/www/html/index.html"
         if not script.exists():

@@ -19,19 +19,22 @@ from standfast.lab.plan import (
     LabPlan,
     Network,
     Place,
+    corosync_daemon_command,
     default_cluster_conf,
     default_names,
+    needs_namespaces,
     network_of,
     node_daemon_command,
     node_machines,
     sequencer_command,
 )
+from standfast.node.corosync_process import find_corosync
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """What a lab is to be. `nodes` None: as many as `config` has, or two; `config` None: a plain cluster of the nodes.
 
-    `daemon` and `sequencer` None: Standfast's own; empty: none.
+    `daemon` and `sequencer` None: Standfast's own; empty: none. `corosync`: on corosync instead of the embedded engine.
     """
 
     directory: Path
@@ -41,16 +44,21 @@ class Wanted(Struct, frozen=True, kw_only=True):
     daemon: tuple[str, ...] | None = None
     sequencer: tuple[str, ...] | None = None
     start_daemons: bool = True
+    corosync: bool = False
 
 
 def plan_lab(wanted: Wanted) -> LabPlan:
     """Return the plan of the lab; raises StandfastError when it cannot be, ConfError when its config is no good."""
     place = Place(directory=wanted.directory.absolute())
+    if wanted.corosync and not wanted.isolated:
+        raise StandfastError(needs_namespaces("they were not asked for"), code="lab-corosync")
+    if wanted.corosync:
+        find_corosync()
     if wanted.nodes is not None and not 1 <= wanted.nodes <= NODES_MAX:
         raise StandfastError(f"{wanted.nodes} nodes: a lab has 1 to {NODES_MAX}", code="lab-too-many")
     if wanted.config is None:
         machines = node_machines(default_names(wanted.nodes or 2))
-        text = default_cluster_conf(machines, place)
+        text = default_cluster_conf(machines, place, corosync=wanted.corosync)
     else:
         text, names = read_cluster_conf(wanted.config)
         if wanted.nodes is not None and wanted.nodes > len(names):
@@ -70,11 +78,20 @@ def plan_lab(wanted: Wanted) -> LabPlan:
         directory=str(place.directory),
         machines=machines,
         cluster_conf=text,
-        daemon=node_daemon_command(place) if wanted.daemon is None else wanted.daemon,
-        sequencer=sequencer_command(place) if wanted.sequencer is None else wanted.sequencer,
+        daemon=_daemon_command(wanted, place) if wanted.daemon is None else wanted.daemon,
+        sequencer=_sequencer_command(wanted, place) if wanted.sequencer is None else wanted.sequencer,
         start_daemons=wanted.start_daemons,
         isolated=wanted.isolated,
+        corosync=wanted.corosync,
     )
+
+
+def _daemon_command(wanted: Wanted, place: Place) -> tuple[str, ...]:
+    return corosync_daemon_command() if wanted.corosync else node_daemon_command(place)
+
+
+def _sequencer_command(wanted: Wanted, place: Place) -> tuple[str, ...]:
+    return () if wanted.corosync else sequencer_command(place)
 
 
 class Node:

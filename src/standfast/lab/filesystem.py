@@ -1,6 +1,7 @@
 """The files of an isolated machine: everything is the host's, but for what makes a cluster node a machine of its own.
 
-Private are /run, /etc/cluster, /etc/init.d, /etc/hosts, /etc/hostname, /var/lib/standfast, /proc, /sys and the boot id. The
+Private are /run, /dev/shm, /etc/cluster, /etc/corosync, /etc/init.d, /etc/hosts, /etc/hostname, /var/lib/standfast,
+/var/lib/corosync, /proc, /sys and the boot id. The
 folders around them are mirrored: a small tmpfs full of links to the host's entries, which stay reachable under /run/host.
 """
 
@@ -13,6 +14,15 @@ from standfast.lab import kernel
 
 HOST = Path("/run/host")  # the host's whole tree, as a machine sees it
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PRIVATE = (
+    "etc/cluster",
+    "etc/corosync",
+    "etc/init.d",
+    "var/lib/standfast",
+    "var/lib/corosync",
+    "run/standfast",
+)
+_SHARED_MEMORY = "mode=1777,size=512m"
 _TMPFS = "mode=0755,size=32m"
 
 
@@ -30,14 +40,15 @@ def build_tree(directory: Path, root: Path, *, hostname: str, hosts: str, boot_i
     kernel.mount("tmpfs", Path("/run"), _TMPFS)
     HOST.mkdir()
     Path("/run/lock").mkdir(mode=0o1777)
+    kernel.mount("tmpfs", Path("/dev/shm"), _SHARED_MEMORY)
     kernel.bind(Path("/"), HOST)
     for path, descriptor in kept.items():
         path.mkdir(parents=True, exist_ok=True)
         kernel.bind(Path(f"/proc/self/fd/{descriptor}"), path)
         os.close(descriptor)
-    _mirror(Path("/etc"), private={"cluster", "init.d", "hosts", "hostname"})
-    _mirror(Path("/var/lib"), private={"standfast"})
-    for name in ("etc/cluster", "etc/init.d", "var/lib/standfast", "run/standfast"):
+    _mirror(Path("/etc"), private={"cluster", "corosync", "init.d", "hosts", "hostname"})
+    _mirror(Path("/var/lib"), private={"standfast", "corosync"})
+    for name in PRIVATE:
         target = Path("/") / name
         target.mkdir()
         kernel.bind(root / name, target)

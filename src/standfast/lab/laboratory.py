@@ -24,6 +24,7 @@ from standfast.lab.logbook import LogBook
 from standfast.lab.plan import CORE, LabPlan, MachinePlan, Place, core_machine, network_of
 from standfast.lab.power import Outlet, PowerController
 from standfast.lab.reaper import Reaper
+from standfast.node.corosync_process import make_key
 
 SEQUENCER_S_MAX = 15.0  # longest time until the sequencer takes connections
 _POLL_S = 0.005
@@ -93,6 +94,8 @@ class Laboratory:
         if self._plan.isolated:
             network.build(machines)
         self._write_cluster_conf()
+        if self._plan.corosync:
+            make_key(self._place.key)
         if self._plan.sequencer:
             await self._start_sequencer()
             self._report("the engine's sequencer runs")

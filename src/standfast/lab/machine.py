@@ -19,6 +19,7 @@ from msgspec import DecodeError, json
 from standfast.engine.host import hold_host
 from standfast.errors import RefusedError, StandfastError
 from standfast.lab import calls, channel, filesystem, kernel, network, orders, processes
+from standfast.lab.corosync import Corosync
 from standfast.lab.httpd_control import WebServer
 from standfast.lab.plan import Place, hosts_text, network_of
 from standfast.lab.reaper import Reaper
@@ -43,6 +44,7 @@ class Machine:
         self._daemon_pid: int | None = None
         self._daemon_end: asyncio.Future[int] | None = None
         self._environment = self._base_environment()
+        self._corosync = Corosync(boot.machine.name, reaper)
 
     async def run(self) -> None:
         """Live until the supervisor is gone."""
@@ -58,6 +60,8 @@ class Machine:
                 tasks.create_task(web.run())
                 if self._boot.plan.sequencer:
                     tasks.create_task(self._hold_engine(self._boot.machine.nodeid))
+                if self._boot.plan.corosync and self._boot.plan.start_daemons:
+                    await self._corosync.start(tasks)
                 if self._boot.plan.start_daemons:
                     self._start_daemon(tasks)
             channel.send(self._supervisor, orders.Booted())

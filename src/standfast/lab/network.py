@@ -92,12 +92,12 @@ def unplug(machine: MachinePlan) -> None:
 
 def cut(one: MachinePlan, other: MachinePlan) -> None:
     """Break the link between two machines; all others are reached as before."""
-    netlink.set_link(_link(one, other), up=False)
+    netlink.set_link(_end_of_link(one, other), up=False)
 
 
 def mend(one: MachinePlan, other: MachinePlan) -> None:
     """Mend the link between two machines."""
-    netlink.set_link(_link(one, other), up=True)
+    netlink.set_link(_end_of_link(one, other), up=True)
 
 
 def configure_machine(machine: MachinePlan) -> None:
@@ -120,6 +120,12 @@ def _switch(machine: MachinePlan) -> str:
 
 def _port(machine: MachinePlan) -> str:
     return f"port{machine.index}"
+
+
+def _end_of_link(one: MachinePlan, other: MachinePlan) -> str:
+    """The end that is switched off and on, whichever machine is named first."""
+    near, far = sorted((one, other), key=lambda machine: machine.index)
+    return _link(near, far)
 
 
 def _link(near: MachinePlan, far: MachinePlan) -> str:

@@ -14,7 +14,9 @@ NODES_MAX = 16  # most nodes of one lab
 CORE = "core"  # the client's machine, no member of the cluster
 CLUSTER_NAME = "VMCluster"
 NODE_DAEMON = ("-m", "standfast.node.daemon", "--foreground", "--engine", "local", "--sequencer")
+COROSYNC_DAEMON = ("-m", "standfast.node.daemon", "--foreground", "--engine", "corosync")
 SEQUENCER = ("-m", "standfast.engine.sequencer")
+TOKEN_MS = 1000  # of a lab on corosync
 
 
 class MachinePlan(Struct, frozen=True, kw_only=True):
@@ -29,7 +31,8 @@ class LabPlan(Struct, frozen=True, kw_only=True):
     """One lab. Commands are argument lists; an empty one means that this part does not run.
 
     `isolated` asks for namespaces; the supervisor clears it, and says why in `fallback`, where they are forbidden.
-    `daemon` and `sequencer` get the sequencer's socket as their last argument.
+    `daemon` and `sequencer` get the sequencer's socket as their last argument. `corosync`: each node runs its own, with
+    the key of the lab, and there is no sequencer.
     """
 
     directory: str
@@ -40,6 +43,7 @@ class LabPlan(Struct, frozen=True, kw_only=True):
     start_daemons: bool = True
     isolated: bool = True
     fallback: str = ""
+    corosync: bool = False
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -71,6 +75,11 @@ class Place(Struct, frozen=True, kw_only=True):
     def sequencer(self) -> Path:
         """The sequencer's socket."""
         return self.directory / "sequencer.sock"
+
+    @property
+    def key(self) -> Path:
+        """The key of the nodes' corosync."""
+        return self.directory / "authkey"
 
     @property
     def logs(self) -> Path:
@@ -148,6 +157,11 @@ def node_daemon_command(place: Place) -> tuple[str, ...]:
     return (sys.executable, *NODE_DAEMON, str(place.sequencer))
 
 
+def corosync_daemon_command() -> tuple[str, ...]:
+    """Return the command of the node daemon on corosync."""
+    return (sys.executable, *COROSYNC_DAEMON)
+
+
 def sequencer_command(place: Place) -> tuple[str, ...]:
     """Return the command of the lab's engine."""
     return (sys.executable, *SEQUENCER, str(place.sequencer))
@@ -183,7 +197,7 @@ def hardware_address(machine: MachinePlan) -> str:
     return "02:00:" + ":".join(f"{octet:02x}" for octet in octets)
 
 
-def default_cluster_conf(machines: Sequence[MachinePlan], place: Place) -> str:
+def default_cluster_conf(machines: Sequence[MachinePlan], place: Place, *, corosync: bool = False) -> str:
     """Return a cluster.conf for the machines, each fenced by the lab's power controller."""
     nodes = "".join(
         f"""    <clusternode name="{machine.name}" votes="1" nodeid="{machine.nodeid}">
@@ -195,11 +209,12 @@ def default_cluster_conf(machines: Sequence[MachinePlan], place: Place) -> str:
         for machine in machines
     )
     cman = '  <cman expected_votes="1" two_node="1"/>\n' if len(machines) == 2 else "  <cman/>\n"
+    totem = f'  <totem token="{TOKEN_MS}"/>\n' if corosync else ""
     return f"""<?xml version="1.0"?>
 <cluster name="{CLUSTER_NAME}" config_version="1">
   <clusternodes>
 {nodes}  </clusternodes>
-{cman}  <fencedevices>
+{cman}{totem}  <fencedevices>
     <fencedevice name="power" agent="fence_lab" ipaddr="{place.power}"/>
   </fencedevices>
   <rm>
@@ -208,6 +223,11 @@ def default_cluster_conf(machines: Sequence[MachinePlan], place: Place) -> str:
   </rm>
 </cluster>
 """
+
+
+def needs_namespaces(why: str) -> str:
+    """Return the sentence with which a lab on corosync is refused."""
+    return f"corosync needs a network namespace for each node, and {why}; use the embedded engine: --engine local"
 
 
 def _host_part(index: int) -> int:

@@ -20,7 +20,7 @@ from msgspec import json, structs
 from standfast.errors import StandfastError
 from standfast.lab import isolation, kernel, processes
 from standfast.lab.laboratory import Laboratory
-from standfast.lab.plan import LabPlan, Place
+from standfast.lab.plan import LabPlan, Place, needs_namespaces
 
 READY = "ready"
 PROGRESS = "progress"
@@ -45,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     if plan.isolated:
         refusal = isolation.reason_against()
         if refusal:
+            if plan.corosync:
+                _tell(progress, FAILED, needs_namespaces(f"they are forbidden here ({refusal})"))
+                shutil.rmtree(place.directory, ignore_errors=True)
+                return 1
             plan = structs.replace(plan, isolated=False, fallback=refusal)
             _tell(
                 progress,

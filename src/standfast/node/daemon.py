@@ -1,7 +1,7 @@
 """standfastd: the daemon of one node. It reads its configuration, takes its place in the cluster, and does its part.
 
-standfastd [--foreground] --engine local --sequencer SOCKET | --engine solo  [--name NODENAME] [--agents FOLDER]
-           [--watchdog DEVICE | none | auto]
+standfastd [--foreground] --engine corosync | --engine local --sequencer SOCKET | --engine solo
+           [--name NODENAME] [--agents FOLDER] [--watchdog DEVICE | none | auto]
 """
 
 import argparse
@@ -22,6 +22,7 @@ from standfast.cluster.state import ConfigRequest
 from standfast.conf.findings import fatal, render_finding
 from standfast.conf.load import load
 from standfast.conf.parse import BYTES_MAX
+from standfast.engine import corosync as corosync_engine
 from standfast.engine.local import attach
 from standfast.engine.solo import SoloEngine
 from standfast.errors import ConfError, RefusedError, StandfastError
@@ -64,8 +65,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The command line."""
 
     foreground: bool
-    engine: str
-    sequencer: str | None  # None: a cluster of one
+    engine: str  # corosync, local or solo
+    sequencer: str | None
     name: str
     agents: tuple[Path, ...]
     watchdog: str
@@ -79,9 +80,9 @@ def read_options(argv: Sequence[str]) -> Options:
     parser.add_argument("--foreground", action="store_true", help="do not go to the background")
     parser.add_argument(
         "--engine",
-        choices=("local", "solo"),
+        choices=("corosync", "local", "solo"),
         required=True,
-        help="several nodes on this machine, or one alone",
+        help="several machines, several nodes on this machine, or one alone",
     )
     parser.add_argument("--sequencer", metavar="SOCKET", help="where the local engine's sequencer listens")
     parser.add_argument("--name", default="", metavar="NODENAME", help="which node of cluster.conf this is")
@@ -102,7 +103,7 @@ def read_options(argv: Sequence[str]) -> Options:
     )
     options = parser.parse_args(argv)
     if (options.engine == "local") is not (options.sequencer is not None):
-        parser.error("--engine local needs --sequencer SOCKET, and --engine solo has none")
+        parser.error("--engine local needs --sequencer SOCKET, and the others have none")
     return Options(
         foreground=options.foreground,
         engine=options.engine,
@@ -210,6 +211,12 @@ async def _live(
     )
     try:
         keeper.begin()
+        if options.engine == "corosync":
+            corosync = await corosync_engine.attach(me.nodeid, me.name, me.cluster, votes)
+            silence_ms = longest_silence_ms(corosync.token_ms)
+            return await live(
+                setup, corosync, guard, longest_silence_ms=silence_ms, ready=ready, keeper=keeper
+            )
         if options.sequencer is None:
             solo = SoloEngine(me.nodeid, me.name, votes, view_id=time.time_ns() // 1_000_000)
             return await live(setup, solo, guard, longest_silence_ms=None, ready=ready, keeper=keeper)

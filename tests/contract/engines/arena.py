@@ -16,6 +16,7 @@ class Arena(Protocol):
 
     witnesses: list[Witness]  # one for each daemon that was ever admitted, in that order
     token_ms: int
+    takes_single_cuts: bool  # whether it copes with two machines that do not reach each other but a third one
 
     def attach(self, nodeid: int, votes: VoteTable, *, name: str = "") -> Witness:
         """Start a daemon; raises RefusedError when it is turned away."""

@@ -6,11 +6,24 @@ from pathlib import Path
 
 import pytest
 from tests.contract.engines.arena import Arena
+from tests.contract.engines.corosync_arena import CorosyncArena, CorosyncLab
 from tests.contract.engines.local_arena import LocalArena
 from tests.contract.engines.promises import broken_promises
 from tests.contract.engines.sim_arena import SimArena
 
-ENGINES = ("local", "sim-1", "sim-2", "sim-3")  # the simulated engine with three seeds
+EMBEDDED = ("local", "sim-1", "sim-2", "sim-3")  # the simulated engine with three seeds
+ENGINES = (
+    *EMBEDDED,
+    pytest.param("corosync", marks=(pytest.mark.lab, pytest.mark.timeout(300))),
+)
+COROSYNC_TOKENS_MS = (1_000, 2_000)  # shortest and longest: it sets how soon its links are up, too
+
+
+@pytest.fixture(name="corosync_lab", scope="session")
+def _corosync_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorosyncLab]:
+    lab = CorosyncLab(tmp_path_factory.mktemp("corosync"))
+    yield lab
+    lab.close()
 
 
 @pytest.fixture(name="arena_of", params=ENGINES)
@@ -23,6 +36,12 @@ def _arena_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
                 local = LocalArena(tmp_path, token_ms=token_ms)
                 made.callback(local.close)
                 return local
+            if engine == "corosync":
+                shortest, longest = COROSYNC_TOKENS_MS
+                machines: CorosyncLab = request.getfixturevalue("corosync_lab")
+                corosync = CorosyncArena(machines, token_ms=min(max(token_ms, shortest), longest))
+                made.callback(corosync.close)
+                return corosync
             return SimArena(seed=int(engine.removeprefix("sim-")), token_ms=token_ms)
 
         yield make

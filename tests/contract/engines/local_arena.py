@@ -140,6 +140,8 @@ class Daemon:
 class LocalArena:
     """A sequencer process and machines on it."""
 
+    takes_single_cuts = True
+
     def __init__(self, folder: Path, *, token_ms: int) -> None:
         self.witnesses: list[Witness] = []
         self.token_ms = token_ms

@@ -18,6 +18,8 @@ WAIT_MS_MAX = 600_000  # longest virtual time that a condition may take
 class SimArena:
     """A SimNetwork with its own clock."""
 
+    takes_single_cuts = True
+
     def __init__(self, *, seed: int, token_ms: int) -> None:
         self.witnesses: list[Witness] = []
         self.token_ms = token_ms

@@ -76,6 +76,13 @@ def test_a_cut_parts_two_nodes_and_no_others(network_lab: Lab) -> None:
     assert network_lab.status().cuts == ()
 
 
+def test_a_cut_is_mended_whichever_node_is_named_first(network_lab: Lab) -> None:
+    network_lab.cut("vapp3", "vapp1")
+    assert is_cut_off(network_lab, "vapp1", "10.1.4.203")
+    network_lab.heal()
+    assert reaches(network_lab, "vapp1", "10.1.4.203")
+
+
 def test_a_cut_outlives_a_reboot(network_lab: Lab) -> None:
     network_lab.cut("vapp1", "vapp2")
     network_lab.kill("vapp1")
