@@ -273,7 +273,8 @@ def _away(state: ClusterState, member: Member) -> ClusterState:
         return state
     away = replace(member, status=MemberStatus.AWAY, away_until_ms=state.now_ms + GRACE_MS)
     state = _with_member(state, away)
-    return replace(state, fence=fencing.forget_attempts_by(state.fence, member.nodeid))
+    services = tuple(_perhaps_started(s, member.nodeid) for s in state.services)
+    return replace(state, fence=fencing.forget_attempts_by(state.fence, member.nodeid), services=services)
 
 
 def _broken(record: ServiceRecord, nodeid: NodeId, wall_s: int) -> ServiceRecord:
