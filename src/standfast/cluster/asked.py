@@ -9,14 +9,14 @@ from standfast.cluster.effect import AnswerRequest, Effect, Send
 from standfast.cluster.entry import Request
 from standfast.cluster.labour import Labour
 from standfast.cluster.session import Session, has_begun
-from standfast.cluster.state import ClusterState, OperatorRequest, Outcome, QuorumRequest
+from standfast.cluster.state import ClusterState, ExpectedRequest, OperatorRequest, Outcome
 from standfast.wire.control import Code
 
 
 def take(labour: Labour, session: Session, request: OperatorRequest) -> tuple[Labour, list[Effect]]:
     """Take a request in, or say at once why not."""
     with_asked = replace(labour, asked=(*labour.asked, request))
-    if isinstance(request, QuorumRequest) and session.quorate is False and not session.evicted:
+    if isinstance(request, ExpectedRequest) and session.quorate is False and not session.evicted:
         view = session.view
         assert view is not None
         if not session.opened:

@@ -1,4 +1,4 @@
-"""A view in which nothing is decided for want of quorum, but for what operators ask about the votes themselves.
+"""A view in which nothing is decided for want of quorum, but how many votes operators expect ("cman_tool expected").
 
 Pure. The node that would decide with quorum, or make the first state, judges their requests; all members of the view fold
 what it says at the same place of the log. Source: spec membership, section 5.1; 3.4, first row.
@@ -10,7 +10,7 @@ from standfast.cluster.entry import Decision, Entry, Request, SetExpected, SetVo
 from standfast.cluster.opening import founder
 from standfast.cluster.plea import ballot_after, judge
 from standfast.cluster.session import Session, ballot_of, cluster_now_ms, has_begun
-from standfast.cluster.state import Outcome, QuorumRequest
+from standfast.cluster.state import ExpectedRequest, Outcome
 from standfast.membership.quorum import Present, step
 from standfast.services.proposal import Answer
 from standfast.terms import NodeId
@@ -23,7 +23,7 @@ def hear(session: Session, sender: NodeId, entry: Entry) -> Session:
     assert view is not None
     match entry:
         case Request(view_id=view_id, request=request) if (
-            isinstance(request, QuorumRequest) and view_id == view.view_id and _is_blocked(session)
+            isinstance(request, ExpectedRequest) and view_id == view.view_id and _is_blocked(session)
         ):
             if any(plea.id == request.id for plea in session.pleas):
                 return session

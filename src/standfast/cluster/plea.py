@@ -1,7 +1,7 @@
 """What operators ask about votes ("cman_tool expected", "cman_tool votes"), and when it is refused.
 
-Pure. It is the one thing that may be asked, and is decided, in a part without quorum, too: cman_tool expected is how an
-operator vouches for the nodes that are not there. Source: spec membership, sections 5.1 and 5.2.
+Pure. Expected votes may be asked, and are decided, in a part without quorum, too: that is how an operator vouches for the
+nodes that are not there. Source: spec membership, sections 5.1 and 5.2.
 """
 
 from typing import assert_never

@@ -11,8 +11,8 @@ from standfast.cluster.state import (
     PROTOCOL_VERSION,
     PROTOCOL_VERSION_MIN,
     ClusterState,
+    ExpectedRequest,
     Outcome,
-    QuorumRequest,
     digest,
     part_digests,
 )
@@ -68,8 +68,8 @@ class Session(Struct, frozen=True, kw_only=True):
     checkpoints: tuple[tuple[int, ClusterState], ...] = ()
     epoch_seen: int = 0
     barrier: int = 0  # the last one that came back
-    # What operators ask about votes in a view in which nobody decides anything else yet: see cluster.blocked.
-    pleas: tuple[QuorumRequest, ...] = ()
+    # What operators ask in a view in which nobody decides anything else: see cluster.blocked.
+    pleas: tuple[ExpectedRequest, ...] = ()
     verdicts: tuple[Outcome, ...] = ()
     provisional: Ballot | None = None  # what they changed where nobody has a state
     # What the node has to do about itself; empty while there is nothing.

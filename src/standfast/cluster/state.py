@@ -108,7 +108,7 @@ class KillRequest(Struct, frozen=True, tag=True, kw_only=True):
 
 
 QuorumRequest = ExpectedRequest | VotesRequest
-"""What may be asked without quorum, too: it is how an operator gives a part of the cluster its quorum back."""
+"""What operators may change about votes; ExpectedRequest, which vouches for absent nodes, without quorum, too."""
 
 OperatorRequest = (
     ServiceRequest | ConfigRequest | LeaveRequest | OverrideRequest | QuorumRequest | KillRequest
