@@ -6,10 +6,12 @@ from msgspec import Struct
 
 from standfast.simulation import fault as faults
 from standfast.simulation.fault import Fault
+from standfast.simulation.scenes import OF_THREE, SCENES, Stage
 from standfast.terms import NodeId
 from standfast.wire.control import Operation
 
 SETTLED_MS = 8_000  # before this nothing goes wrong but the start itself
+SCENES_SHARE = 0.4  # how many of the plans are a scene
 QUIET_MS = 10_000  # after the last fault was to strike
 
 
@@ -36,6 +38,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         1,
         20,
     )  # how long a message takes to its place in the order, and from there
+    scene: str = ""  # which scene the schedule is; empty: faults at random
     schedule: tuple[Scheduled, ...] = ()
     faults_end_ms: int = 60_000
 
@@ -51,7 +54,13 @@ def draw_plan(seed: int) -> Plan:
     if rng.random() < 0.05:
         late = (*late[1:], 45_000)
     end_ms = rng.choice((40_000, 40_000, 80_000, 150_000))
-    schedule = _draw_schedule(rng, ids, services, end_ms)
+    scene = ""
+    if rng.random() < SCENES_SHARE:
+        scene, schedule = _draw_scene(rng, ids, services)
+        late = tuple(0 for _ in ids)
+        end_ms = 0
+    else:
+        schedule = _draw_schedule(rng, ids, services, end_ms)
     return Plan(
         seed=seed,
         nodes=nodes,
@@ -63,9 +72,20 @@ def draw_plan(seed: int) -> Plan:
         late_starts_ms=late,
         first_versions=tuple(rng.choice((1, 1, 1, 2, 3)) for _ in ids),
         delivery_ms=rng.choice(((1, 20), (1, 20), (1, 20), (1, 120))),
+        scene=scene,
         schedule=schedule,
         faults_end_ms=max((end_ms, *(s.at_ms for s in schedule))) + QUIET_MS,
     )
+
+
+def _draw_scene(rng: Random, ids: list[NodeId], services: int) -> tuple[str, tuple[Scheduled, ...]]:
+    scene = rng.choice([s for s in SCENES if len(ids) > 2 or s not in OF_THREE])
+    at_ms = rng.randint(SETTLED_MS, 2 * SETTLED_MS)
+    schedule: list[Scheduled] = []
+    for ms, fault in scene(Stage(rng, ids, services)):
+        at_ms += ms
+        schedule.append(Scheduled(at_ms, fault))
+    return scene.__name__.replace("_", " "), tuple(schedule)
 
 
 def _draw_schedule(rng: Random, ids: list[NodeId], services: int, end_ms: int) -> tuple[Scheduled, ...]:
