@@ -91,7 +91,10 @@ def founding(session: Session, wall_s: int) -> Snapshot | None:
     hellos = _related(session)
     epoch = 1 + max(h.epoch_seen for h in hellos)
     listed = {n.nodeid: n.name for n in session.config.nodes}
-    welcome = [h for h in hellos if listed.get(h.nodeid) == h.name and _is_blank(h)]
+    own = [h for h in hellos if listed.get(h.nodeid) == h.name]
+    if not is_majority(ballot_of(session), {h.nodeid for h in own}):
+        return None  # the engine counts daemons of another cluster, too; they know nothing of what this one has agreed
+    welcome = [h for h in own if _is_blank(h)]
     state = form(
         session.config,
         session.document,

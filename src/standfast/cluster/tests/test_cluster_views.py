@@ -154,6 +154,30 @@ def test_resync_of_another_view_changes_nothing() -> None:
     assert (after.synced, after.snapshots) == (session.synced, session.snapshots)
 
 
+def founder_beside(*others: tuple[NodeId, Hello]) -> Session:
+    session, _ = entered(node(ONE), view(1, (ONE, TWO), ALL))
+    return replace(heard(session, (ONE, hello(ONE, 1)), *others), quorate=True)
+
+
+def test_majority_that_remembers_nothing_founds_a_cluster() -> None:
+    founding = log.founding(founder_beside((TWO, hello(TWO, 1))), 0)
+
+    assert founding is not None
+    assert [j.nodeid for j in founding.joiners] == [ONE, TWO]
+
+
+def test_daemon_of_another_cluster_does_not_count_where_one_is_founded() -> None:
+    stranger = replace(hello(TWO, 1), cluster="other")
+
+    assert log.founding(founder_beside((TWO, stranger)), 0) is None
+
+
+def test_daemon_with_another_name_does_not_count_where_one_is_founded() -> None:
+    stranger = replace(hello(TWO, 1), name="vapp9")
+
+    assert log.founding(founder_beside((TWO, stranger)), 0) is None
+
+
 def with_victim() -> ClusterState:
     """Two of the three nodes go on; the third is a victim whose hold is over."""
     before = state(members=state().members[:2])
