@@ -93,9 +93,10 @@ class Ask(Struct, frozen=True, tag=True):
 
 
 class AskOverride(Struct, frozen=True, tag=True):
-    """An operator tells a node of each victim that he sees to be without power."""
+    """An operator tells a node of each victim that he sees to be without power; or errs, and names one that is well."""
 
     nodeid: NodeId
+    mistaken: NodeId | None = None
 
 
 class UpdateFile(Struct, frozen=True, tag=True):

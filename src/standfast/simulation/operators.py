@@ -62,8 +62,13 @@ class Operators:
         """Let the node leave."""
         return self._made(LeaveRequest(id=self._next_id(machine, "leave"), asked_by=machine.nodeid))
 
-    def override_requests(self, machine: Machine, machines: Iterable[Machine]) -> list[OperatorRequest]:
-        """Declare each victim powered off that the operator sees to be so."""
+    def override_requests(
+        self, machine: Machine, machines: Iterable[Machine], mistaken: NodeId | None
+    ) -> list[OperatorRequest]:
+        """Declare each victim powered off that the operator sees to be so, or one node that is well."""
+        if mistaken is not None:
+            request_id = self._next_id(machine, "override")
+            return [self._made(OverrideRequest(id=request_id, asked_by=machine.nodeid, victim=mistaken))]
         state = None if machine.daemon is None else machine.daemon.participant.session.state
         dark = [m.nodeid for m in machines if not m.powered]
         victims = () if state is None else tuple(v.nodeid for v in state.fence.victims)

@@ -84,7 +84,7 @@ def live(world: World) -> list[str]:
 
 
 def _left_alone(world: World) -> list[str]:
-    """Nobody helps: a quorate part brings back by fencing what it misses. Returns what it did not bring back.
+    """Nobody helps: a quorate part begins, and brings back by fencing what it misses. Returns what it left undone.
 
     Machines that it neither has nor misses (they left, were refused, or an operator answers for them) are switched on.
     """
@@ -93,11 +93,15 @@ def _left_alone(world: World) -> list[str]:
         if not _advance_until(world, world.time.now_ms + LOOK_MS):
             return [_circles(world)]
         state = _ruling_state(world)
+        if state is None and _could_begin(world):
+            continue
         if state is None or not unfinished(standings(world), _excuses(world)):
             return []
         for machine in world.machines.values():
             if state.member(machine.nodeid) is None and state.fence.victim(machine.nodeid) is None:
                 start(world, machine)
+    if _ruling_state(world) is None:
+        return ["L1 those that are there could be quorate, and do not begin"]
     return [f"L1 node {s.nodeid} was not brought back" for s in standings(world) if s.state is None]
 
 
@@ -116,6 +120,12 @@ def _attended(world: World) -> list[str]:
             return [_circles(world), *still]
         still = unfinished(standings(world), _excuses(world))
     return still
+
+
+def _could_begin(world: World) -> bool:
+    """Whether the daemons that run have a majority of the votes."""
+    there = sum(world.votes[m.nodeid] for m in world.machines.values() if m.own)
+    return 2 * there > sum(world.votes.values()) or (world.plan.two_node and there > 0)
 
 
 def _ruling_state(world: World) -> ClusterState | None:

@@ -160,25 +160,37 @@ def frozen_start(on: Stage) -> Timed:
 
 
 def cut_off_start(on: Stage) -> Timed:
-    """The coordinator is cut off when it decides a start, which nobody else may have read."""
-    blow = faults.Aimed(
-        Moment.START,
-        on.rng.choice((0, 1)),
-        on.rng.choice((Whom.ACTOR, Whom.SUBJECT)),
-        on.rng.choice((0, 0, 1, 5, 15)),
-        Blow.CUT_OFF,
-        9_000,
-    )
-    ask = faults.Ask(
-        on.ids[0], on.rng.choice((Operation.RELOCATE, Operation.RESTART)), on.rng.randrange(on.services), None
-    )
+    """The coordinator is cut off when it decides a start on its own machine, which nobody else may have read."""
+    first, service = on.ids[0], on.rng.randrange(on.services)
+    wait_ms = on.rng.choice((0, 1, 3, 5, 10, 15, 20, 25))
+    blow = faults.Aimed(Moment.START, 0, Whom.ACTOR, wait_ms, Blow.CUT_OFF, 9_000)
+    ask = faults.Ask(first, Operation.RELOCATE, service, first)
     return [
-        (0, faults.FencingFails(12_000, 100, 0)),
+        (0, faults.FencingFails(20_000, 100, 0)),
+        (0, faults.AgentsFail(first, 20_000, 0, 0, 0, on.rng.choice((0, 100)))),
         (10, blow),
         (10, ask),
-        (700, ask),
-        (500, faults.ServiceDies(0)),
     ]
+
+
+def nobody_quorate(on: Stage) -> Timed:
+    """No part has quorum for a while; when they meet again, views change while they tell what they stopped."""
+    a, b, c = on.rng.sample(on.ids, 3)
+    tells = faults.Aimed(Moment.GONE, 0, Whom.OTHER, on.rng.choice((0, 5, 20, 60)), Blow.KILL, 50)
+    again = faults.Aimed(Moment.GONE, 0, Whom.ACTOR, on.rng.choice((0, 5, 20, 60)), Blow.CUT_OFF, 1_500)
+    rest = [n for n in on.ids if n not in (a, b)]
+    return [
+        (0, faults.FencingFails(30_000, 100, 0)),
+        *[(0, faults.Crash(n, 9_000 if n == c else 30_000)) for n in rest],
+        (10, faults.Cut((a,), on.rng.randint(5_000, 9_000))),
+        (4_000, on.rng.choice((tells, again, tells))),
+    ]
+
+
+def mistaken_override(on: Stage) -> Timed:
+    """An operator says of a node that is well that it is without power."""
+    node, other = on.rng.sample(on.ids, 2)
+    return [(on.rng.randint(5_000, 15_000), faults.AskOverride(other, mistaken=node))]
 
 
 def stuck_stop(on: Stage) -> Timed:
@@ -244,6 +256,13 @@ def restarts_at_once(on: Stage) -> Timed:
     return steps
 
 
+def overtaken_hello(on: Stage) -> Timed:
+    """A daemon ends, for good, just when all greet a new one."""
+    wait_ms = on.rng.choice((0, 0, 1, 3))
+    blow = faults.Aimed(Moment.HELLO, 0, Whom.OTHER, wait_ms, Blow.KILL, FOR_EVER_MS)
+    return [(0, faults.KillDaemon(on.rng.choice(on.ids), 900)), (100, blow)]
+
+
 Scene = Callable[[Stage], Timed]
 
 SCENES: tuple[Scene, ...] = (
@@ -260,11 +279,21 @@ SCENES: tuple[Scene, ...] = (
     request_under_way,
     all_daemons_anew,
     override_in_time,
+    mistaken_override,
     restarts_at_once,
     old_state,
     few_have_it,
+    nobody_quorate,
+    overtaken_hello,
 )
-OF_THREE = (old_state, few_have_it, frozen_start, cut_off_start)  # they need three nodes
+OF_THREE = (
+    old_state,
+    few_have_it,
+    frozen_start,
+    cut_off_start,
+    nobody_quorate,
+    overtaken_hello,
+)  # they need three nodes
 
 
 def _any_blow(rng: Random) -> Blow:

@@ -190,7 +190,9 @@ def _ask(
         case faults.LeaveOrderly():
             world.ask(machine, world.operators.leave_request(machine))
         case faults.AskOverride():
-            for request in world.operators.override_requests(machine, world.machines.values()):
+            for request in world.operators.override_requests(
+                machine, world.machines.values(), fault.mistaken
+            ):
                 world.ask(machine, request)
 
 

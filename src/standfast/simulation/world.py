@@ -81,8 +81,8 @@ class World:
             now_ms=lambda: self.time.now_ms,
             delivery_ms=plan.delivery_ms,
         )
-        self._votes = dict(votes_of(self.machines[ids[0]].disk).votes)
-        self.links = Links(self.time, self.chronicle, self.network, self._votes)
+        self.votes = dict(votes_of(self.machines[ids[0]].disk).votes)
+        self.links = Links(self.time, self.chronicle, self.network, self.votes)
         self.aims = Aims(ids)
         told = (self.time, self.chronicle, self.counts)
         see = self.aims.see
@@ -358,8 +358,8 @@ class World:
         """Whether the daemon hears as many votes of strangers as of its own cluster."""
         view = daemon.participant.session.view
         heard = [m for m in self.machines.values() if view is not None and m.nodeid in view.members]
-        own = sum(self._votes[m.nodeid] for m in heard if m.own)
-        return 2 * own <= sum(self._votes[m.nodeid] for m in heard)
+        own = sum(self.votes[m.nodeid] for m in heard if m.own)
+        return 2 * own <= sum(self.votes[m.nodeid] for m in heard)
 
     # Links
 

@@ -160,22 +160,22 @@ def founder_beside(*others: tuple[NodeId, Hello]) -> Session:
 
 
 def test_majority_that_remembers_nothing_founds_a_cluster() -> None:
-    founding = log.founding(founder_beside((TWO, hello(TWO, 1))), 0)
+    founded = founding(founder_beside((TWO, hello(TWO, 1))), 0)
 
-    assert founding is not None
-    assert [j.nodeid for j in founding.joiners] == [ONE, TWO]
+    assert founded is not None
+    assert [j.nodeid for j in founded.joiners] == [ONE, TWO]
 
 
 def test_daemon_of_another_cluster_does_not_count_where_one_is_founded() -> None:
     stranger = replace(hello(TWO, 1), cluster="other")
 
-    assert log.founding(founder_beside((TWO, stranger)), 0) is None
+    assert founding(founder_beside((TWO, stranger)), 0) is None
 
 
 def test_daemon_with_another_name_does_not_count_where_one_is_founded() -> None:
     stranger = replace(hello(TWO, 1), name="vapp9")
 
-    assert log.founding(founder_beside((TWO, stranger)), 0) is None
+    assert founding(founder_beside((TWO, stranger)), 0) is None
 
 
 def with_victim() -> ClusterState:
