@@ -17,10 +17,12 @@ class Corosync:
     def __init__(self, name: str, reaper: Reaper) -> None:
         self._name = name
         self._reaper = reaper
-        self._starting: Starting | None = None
+        self._end: asyncio.Future[int] | None = None
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Write its files, start it, and wait until it is ready; why it is not is said in the machine's log."""
+        """Unless it runs, write its files, start it, and wait until it is ready; why it is not is in the machine's log."""
+        if self._end is not None and not self._end.done():
+            return
         try:
             path = place_under("").cluster_conf
             write_conf(read_cluster(path), str(path), self._name, fallback=True)
@@ -29,7 +31,7 @@ class Corosync:
             _log(f"corosync does not start: {failure}")
             return
         pid = starting.process.pid
-        end = self._reaper.end_of(pid)
+        end = self._end = self._reaper.end_of(pid)
         tasks.create_task(_bury(pid, end))
         try:
             await self._wait(starting, end)

@@ -18,6 +18,7 @@ from standfast.errors import StandfastError
 from standfast.lab import watcher
 from standfast.lab.calls import DaemonAction
 from standfast.lab.cluster import Lab, Wanted
+from standfast.lab.plan import TOKEN_MS
 from standfast.lab.probing import Probing
 from standfast.lab.story import Narrator, history_of, takeover
 
@@ -30,6 +31,12 @@ def main(argv: Sequence[str]) -> int:
     """Tell the whole story; returns 0 when all went as it must."""
     parser = argparse.ArgumentParser(prog="./run demo", description=__doc__, allow_abbrev=False)
     parser.add_argument("--no-namespaces", action="store_true", help="use loopback addresses only")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "corosync"),
+        default="local",
+        help="the embedded engine, or corosync 3 as root",
+    )
     options = parser.parse_args(argv)
     narrator = Narrator()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -41,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
                 nodes=2,
                 isolated=not options.no_namespaces,
                 start_daemons=False,
+                corosync=options.engine == "corosync",
             )
             with Lab.up(wanted, narrator.progress) as lab:
                 Story(narrator, lab).tell()
@@ -66,6 +74,7 @@ class Story:
         self._address = lab.network.service_address
         self._port = lab.network.web_port
         self._isolated = lab.plan().isolated
+        self._corosync = lab.plan().corosync
 
     def tell(self) -> None:
         """All steps in their order."""
@@ -91,13 +100,20 @@ class Story:
         shown = "/etc/cluster/cluster.conf" if self._isolated else path
         self._tell.run(vapp1, "cat", shown)
         self._tell.say("the file is copied to vapp2 by hand, as the document says")
-        text = Path(path).read_bytes()
+        text = Path(path).read_text()
+        if self._corosync:
+            text = text.replace("</cluster>", f'  <totem token="{TOKEN_MS}"/>\n</cluster>')
+            Path(path).write_text(text)
+            self._tell.say(
+                f'so that a dead node is noticed after 2 s, and not after 22: <totem token="{TOKEN_MS}"/>'
+            )
         target = self._lab.place.cluster_conf(vapp2.name)
-        target.write_bytes(text)
+        target.write_text(text)
         target.chmod(0o640)
 
     def _start(self) -> None:
-        self._tell.heading("Two nodes start, on the embedded engine")
+        engine = "corosync 3" if self._corosync else "the embedded engine"
+        self._tell.heading(f"Two nodes start, on {engine}")
         for name in self._nodes:
             self._lab.operate_daemon(name, DaemonAction.START)
         self._wait("both nodes are members", lambda: self._online() == {"vapp1", "vapp2"})

@@ -60,9 +60,8 @@ class Machine:
                 tasks.create_task(web.run())
                 if self._boot.plan.sequencer:
                     tasks.create_task(self._hold_engine(self._boot.machine.nodeid))
-                if self._boot.plan.corosync and self._boot.plan.start_daemons:
-                    await self._corosync.start(tasks)
                 if self._boot.plan.start_daemons:
+                    await self._start_engine(tasks)
                     self._start_daemon(tasks)
             channel.send(self._supervisor, orders.Booted())
             while True:
@@ -109,6 +108,11 @@ class Machine:
                 _log(f"the engine does not take this machine yet: {refusal}")
                 await asyncio.sleep(ENGINE_RETRY_S)
 
+    async def _start_engine(self, tasks: asyncio.TaskGroup) -> None:
+        """Start corosync, where this lab is on it."""
+        if self._boot.plan.corosync:
+            await self._corosync.start(tasks)
+
     def _start_daemon(self, tasks: asyncio.TaskGroup) -> str:
         """Start the daemon and return "", or return why not."""
         if not self._boot.plan.daemon:
@@ -144,6 +148,7 @@ class Machine:
     async def _operated(self, action: calls.DaemonAction, tasks: asyncio.TaskGroup) -> str:
         """Do it and return "", or return why not."""
         if action is calls.DaemonAction.START:
+            await self._start_engine(tasks)
             return self._start_daemon(tasks)
         pid, end = self._daemon_pid, self._daemon_end
         if pid is None or end is None:
