@@ -15,6 +15,7 @@ from standfast.engine.corosync_library import (
     VoteCount,
     Votes,
 )
+from standfast.membership.quorum import plain
 from standfast.membership.votes import VoteTable
 
 
@@ -131,6 +132,8 @@ class QuorumWatch:
     def _give(self, votes: Votes, table: VoteTable) -> None:
         """Tell corosync what differs from what it counts by; what it does not take is tried again at each change."""
         refusals = []
+        given, here = table, tuple(n for n, _ in table.votes if votes.votes_of(n) is not None)
+        table = plain(table, here)
         for nodeid, wanted in table.votes:
             known = votes.votes_of(nodeid)
             if known is not None and known != wanted:
@@ -152,7 +155,7 @@ class QuorumWatch:
             self._refused(f"corosync does not take {refusal}; it is tried again when its votes change")
         self._refusal = refusal
         if not refusal:
-            self._given = table
+            self._given = given
 
     def _note_ring(self, ring: int) -> None:
         self._ring = ring

@@ -124,6 +124,16 @@ def in_force(ballot: Ballot) -> VoteTable:
     )
 
 
+def plain(table: VoteTable, members: tuple[NodeId, ...]) -> VoteTable:
+    """Return the table for an engine that counts by itself and knows votes and one expected number only (votequorum).
+
+    Members that leave for good have no vote; the cluster expects what it does with these members.
+    """
+    ballot = step(step(Ballot(table=table), Present(members)), Configured(table))
+    votes = tuple((nodeid, 0 if nodeid in table.leaving else count) for nodeid, count in table.votes)
+    return VoteTable(votes=votes, expected_votes=ballot.expected, two_node=table.two_node)
+
+
 def is_majority(ballot: Ballot, nodes: Collection[NodeId]) -> bool:
     """Whether what these nodes know survives as long as the cluster can be quorate; in two-node mode one is enough.
 

@@ -46,8 +46,10 @@ def _names(node: ClusterNode) -> tuple[str, ...]:
 
 
 def _address(name: str) -> str:
-    """Return the first address of a name, "" where it has none."""
+    """Return an address of a name, of IPv4 where it has one (cman's family unless told otherwise), "" where it has none."""
     try:
-        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ""
+    best = min(found, key=lambda info: info[0] != socket.AF_INET)
+    return str(best[4][0])

@@ -15,6 +15,7 @@ from standfast.membership.quorum import (
     electorate,
     in_force,
     is_majority,
+    plain,
     step,
 )
 from standfast.membership.votes import VoteTable
@@ -90,3 +91,20 @@ def test_one_node_that_an_operator_vouched_for_is_a_majority() -> None:
 
 def test_one_node_in_two_node_mode_is_a_majority() -> None:
     assert is_majority(folded(Present(NODES[:1]), table=PAIR), NODES[:1])
+
+
+def test_engine_that_counts_by_itself_is_told_plain_numbers() -> None:
+    table = in_force(folded(Present(NODES), Removed(NODES[4])))
+    told = plain(table, NODES)
+    assert (told.expected_votes, dict(told.votes)[NODES[4]]) == (4, 0)
+    assert (told.expects, told.leaving, told.quorum_min) == ((), (), 0)
+
+
+def test_engine_that_counts_by_itself_is_told_what_a_joiner_expects() -> None:
+    table = in_force(folded(Present(NODES[:2]), Expected(NODES[0], 2)))
+    assert plain(table, NODES[:2]).expected_votes == 2
+    assert plain(table, NODES[:3]).expected_votes == 5
+
+
+def test_engine_that_counts_by_itself_is_told_the_configuration_where_nothing_else_holds() -> None:
+    assert plain(FIVE, NODES) == FIVE
