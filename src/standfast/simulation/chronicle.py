@@ -29,6 +29,7 @@ class Setting(Struct, frozen=True):
     at_ms: int
     two_node: bool
     disks: tuple[tuple[NodeId, int], ...]
+    revoted: bool = False  # operators change what makes a part quorate
 
 
 class PowerOn(Struct, frozen=True):

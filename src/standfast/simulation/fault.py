@@ -99,6 +99,19 @@ class AskOverride(Struct, frozen=True, tag=True):
     mistaken: NodeId | None = None
 
 
+class AskVotes(Struct, frozen=True, tag=True):
+    """An operator changes the votes (`expected`, `votes`), or lets a node go for good (`remove`) or die (`kill`) for `ms`.
+
+    He expects fewer votes only where he sees that all who are not there are without power.
+    """
+
+    nodeid: NodeId
+    what: str
+    number: int
+    target: NodeId
+    ms: int
+
+
 class UpdateFile(Struct, frozen=True, tag=True):
     """An operator proposes a new configuration in which `service` is changed (or added, or removed)."""
 
@@ -248,6 +261,7 @@ Fault = (
     | FencingFails
     | Ask
     | AskOverride
+    | AskVotes
     | UpdateFile
     | SwapFile
     | LeaveOrderly

@@ -5,16 +5,19 @@ from collections.abc import Iterable
 
 from standfast.cluster.state import (
     ConfigRequest,
+    ExpectedRequest,
+    KillRequest,
     LeaveRequest,
     MemberStatus,
     OperatorRequest,
     Outcome,
     OverrideRequest,
+    VotesRequest,
 )
 from standfast.services.proposal import ServiceRequest
 from standfast.simulation import chronicle as steps
 from standfast.simulation.configs import service_name, updated
-from standfast.simulation.fault import Ask, UpdateFile
+from standfast.simulation.fault import Ask, AskVotes, UpdateFile
 from standfast.simulation.machine import Machine
 from standfast.simulation.timeline import Timeline
 from standfast.terms import NodeId
@@ -61,6 +64,29 @@ class Operators:
     def leave_request(self, machine: Machine) -> OperatorRequest:
         """Let the node leave."""
         return self._made(LeaveRequest(id=self._next_id(machine, "leave"), asked_by=machine.nodeid))
+
+    def votes_request(
+        self, machine: Machine, ask: AskVotes, machines: Iterable[Machine]
+    ) -> OperatorRequest | None:
+        """Change the votes, or the membership; None where an operator with eyes would not."""
+        me = machine.nodeid
+        view = None if machine.daemon is None else machine.daemon.participant.session.view
+        present = () if view is None else view.members
+        lit = [m.nodeid for m in machines if m.belongs and m.powered and m.nodeid not in present]
+        if ask.what == "expected" and lit:
+            return None
+        request_id = self._next_id(machine, ask.what)
+        match ask.what:
+            case "expected":
+                return self._made(ExpectedRequest(id=request_id, asked_by=me, votes=ask.number + 1))
+            case "votes":
+                return self._made(
+                    VotesRequest(id=request_id, asked_by=me, nodeid=ask.target, votes=ask.number)
+                )
+            case "kill":
+                return self._made(KillRequest(id=request_id, asked_by=me, nodeid=ask.target))
+            case _:
+                return self._made(LeaveRequest(id=request_id, asked_by=me, remove=True))
 
     def override_requests(
         self, machine: Machine, machines: Iterable[Machine], mistaken: NodeId | None

@@ -131,6 +131,7 @@ _WEIGHTS: dict[type[Fault], int] = {
     faults.FencingFails: 6,
     faults.Ask: 14,
     faults.AskOverride: 3,
+    faults.AskVotes: 3,
     faults.UpdateFile: 6,
     faults.SwapFile: 1,
     faults.LeaveOrderly: 3,
@@ -176,6 +177,9 @@ def _draw(rng: Random, kind: type[Fault], ids: list[NodeId], services: int) -> F
         ),
         faults.Ask: faults.Ask(node, rng.choice(list(Operation)), service, rng.choice([None, *ids])),
         faults.AskOverride: faults.AskOverride(node),
+        faults.AskVotes: faults.AskVotes(
+            node, rng.choice(("expected", "votes", "remove", "kill")), rng.randint(0, 4), rng.choice(ids), ms
+        ),
         faults.UpdateFile: faults.UpdateFile(node, service, rng.choice(("change", "add", "remove", "touch"))),
         faults.SwapFile: faults.SwapFile(node, rng.choice((50, 5_000)), rng.choice((-1, 1))),
         faults.LeaveOrderly: faults.LeaveOrderly(node, rng.choice((2_000, 10_000))),

@@ -31,8 +31,8 @@ NOTICE_MS = 1_500  # and by then it knows that it is not quorate
 
 def no_quorum_no_services(history: Sequence[Step]) -> Verdict:
     """S2: a node that cannot be quorate starts and fences nothing, and soon runs nothing that could be stopped."""
-    if isinstance(history[0], Setting) and history[0].two_node:
-        return held("S2")  # each half is quorate by itself
+    if isinstance(history[0], Setting) and (history[0].two_node or history[0].revoted):
+        return held("S2")  # each half is quorate by itself, or operators say which part is
     lonely = _Lonely()
     for step in history:
         late = lonely.overdue(step.at_ms)

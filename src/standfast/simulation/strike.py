@@ -56,7 +56,13 @@ def strike(world: World, fault: Fault) -> None:
             fences = world.fences
             fences.fails, fences.slow, fences.lies = fault.fails, fault.slow, fault.lies
             later(fault.ms, fences.work)
-        case faults.Ask() | faults.AskOverride() | faults.UpdateFile() | faults.LeaveOrderly():
+        case (
+            faults.Ask()
+            | faults.AskOverride()
+            | faults.AskVotes()
+            | faults.UpdateFile()
+            | faults.LeaveOrderly()
+        ):
             _ask(world, fault)
         case faults.SwapFile():
             _swap_file(world, fault)
@@ -174,15 +180,21 @@ def _agents_fail(world: World, fault: faults.AgentsFail) -> None:
 
 
 def _ask(
-    world: World, fault: faults.Ask | faults.AskOverride | faults.UpdateFile | faults.LeaveOrderly
+    world: World,
+    fault: faults.Ask | faults.AskOverride | faults.AskVotes | faults.UpdateFile | faults.LeaveOrderly,
 ) -> None:
     """An operator asks something of a daemon; one that cannot answer is not asked."""
     machine = world.machines[fault.nodeid]
     if isinstance(fault, faults.LeaveOrderly):
         world.time.call_in(fault.away_ms, partial(world.start_daemon, machine))
+    if isinstance(fault, faults.AskVotes):
+        away = world.machines[fault.target if fault.what == "kill" else fault.nodeid]
+        world.time.call_in(fault.ms, partial(world.start_daemon, away))
     if not machine.alive():
         return
     match fault:
+        case faults.AskVotes():
+            world.ask(machine, world.operators.votes_request(machine, fault, world.machines.values()))
         case faults.Ask():
             world.ask(machine, world.operators.service_request(machine, fault))
         case faults.UpdateFile():

@@ -39,7 +39,7 @@ from standfast.simulation.aims import Aims
 from standfast.simulation.configs import first_cluster, votes_of
 from standfast.simulation.disks import Disks
 from standfast.simulation.entries import folded, shown
-from standfast.simulation.fault import Moment
+from standfast.simulation.fault import AskVotes, Moment
 from standfast.simulation.fences import FenceAgents
 from standfast.simulation.links import Links
 from standfast.simulation.machine import Daemon, Machine, stranger
@@ -93,7 +93,8 @@ class World:
         self.corrupted = False
         self._judged: dict[NodeId, ClusterState] = {}
         disks = tuple((n, m.disk.config_version) for n, m in self.machines.items())
-        self.chronicle.append(steps.Setting(0, plan.two_node, disks))
+        revoted = any(isinstance(s.fault, AskVotes) and s.fault.what != "kill" for s in plan.schedule)
+        self.chronicle.append(steps.Setting(0, plan.two_node, disks, revoted))
 
     # Machines
 

@@ -45,6 +45,7 @@ from standfast.wire.control import Code
 A, B, C = NodeId(1), NodeId(2), NodeId(3)
 S = ServiceName("service:s")
 THREE = Setting(0, two_node=False, disks=((A, 1), (B, 1), (C, 1)))
+REVOTED = Setting(0, two_node=False, disks=THREE.disks, revoted=True)
 PAIR = Setting(0, two_node=True, disks=((A, 1), (B, 1)))
 LATER = 100_000
 ON = (THREE, PowerOn(1, A), PowerOn(1, B), PowerOn(1, C))
@@ -110,6 +111,7 @@ LONELY = Heard(50, A, quorate=False)
     ("stops something", (*UP, *QUORATE, LONELY, Began(9_000, A, S, start=False)), HELD),
     ("whom it hears is not known", (*UP, Began(9_000, A, S, start=True)), UNKNOWN),
     ("one half of two", (PAIR, *UP[1:], *QUORATE, A_HAS_IT, LONELY, Settled(LATER)), HELD),
+    ("a part that operators vouch for", (REVOTED, *UP[1:], *QUORATE, A_HAS_IT, LONELY, Settled(LATER)), HELD),
 ])  # fmt: skip
 def test_no_quorum_no_services(history: tuple[Step, ...], judgement: Judgement) -> None:
     assert no_quorum_no_services(history).judgement is judgement
