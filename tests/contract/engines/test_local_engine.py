@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.engines.arena import company, equal_votes, gather, heard, last_view, numbered
 from tests.contract.engines.local_arena import WAIT_S_MAX, LocalArena, Machine, Sequencer
 
 from standfast.engine import admin, frames
-from standfast.engine.contract import MESSAGE_BYTES_MAX, Message
+from standfast.engine.contract import MESSAGE_BYTES_MAX, Message, Quorum
 from standfast.engine.flow import OWED_BYTES_MAX, SEND_BYTES_MAX
 from standfast.engine.host import hold_host
 from standfast.engine.local import attach
 from standfast.errors import EngineError, RefusedError
-from standfast.membership.view import Departure, DepartureReason
+from standfast.membership.view import Departure, DepartureReason, View
 from standfast.terms import NodeId
 
 PAIR = equal_votes(1, 2)
@@ -283,6 +284,28 @@ def test_a_stranger_on_the_socket_is_sent_away_and_disturbs_nobody(local: LocalA
     assert refusal.code == "engine-version"
     local.send_one(1, b"on we go")
     local.wait(lambda: heard(one) == heard(two) == [b"on we go"])
+
+
+def test_a_view_is_judged_by_the_votes_that_were_told_before_it_is_taken(local: LocalArena) -> None:
+    async def flags() -> list[bool]:
+        one = await attach(local.socket_path, ONE, "vapp1", PAIR)
+        two = await attach(local.socket_path, TWO, "vapp2", PAIR)
+        events = one.events()
+        while not (isinstance(event := await anext(events), View) and event.members == (1, 2)):
+            pass
+        await two.leave()
+        for _ in range(SEND_BYTES_MAX // MESSAGE_BYTES_MAX + 1):
+            await one.send(
+                b"x" * MESSAGE_BYTES_MAX
+            )  # the last one waits: the view without node 2 has arrived
+        one.configure(replace(PAIR, expected_votes=1, leaving=(TWO,)))
+        while not (isinstance(event := await anext(events), View) and event.members == (1,)):
+            pass
+        told = await anext(events)
+        await one.leave()
+        return [told.quorate for told in (told,) if isinstance(told, Quorum)]
+
+    assert asyncio.run(flags()) == [True]
 
 
 def test_a_node_id_out_of_range_is_refused(local: LocalArena) -> None:
