@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 from tests.processes.daemon.town import Node, Town, eventually, town
 
+from standfast.engine import admin
 from standfast.node.exits import ExitStatus
+from standfast.terms import NodeId
 
 pytestmark = pytest.mark.lab
 
@@ -212,6 +215,51 @@ def test_m15_every_operation_without_a_daemon() -> None:
         node = cluster.nodes[0]
         for argv in (["status"], ["nodes"], ["services"], ["version"], ["wait"], ["leave"], ["debug"]):
             assert cman(node, *argv) == GONE
+
+
+def test_m16_five_nodes_in_two_parts_have_one_owner_and_the_smaller_part_restarts() -> None:
+    with town(*FIVE) as cluster:
+        cluster.start(cluster.conf(cluster.service("web")))
+        no_power(cluster)
+        pair, rest = cluster.nodes[:2], cluster.nodes[2:]
+        before = {node.name: started(node) for node in pair}
+        cut(cluster, pair, rest)
+        eventually(lambda: all(quorum(node) == "3 Activity blocked" for node in pair))
+        eventually(lambda: all(quorum(node) == "3  " for node in rest))
+        eventually(lambda: not any(node.runs("web") for node in pair))
+        admin.heal(str(cluster.sequencer_path))
+        for node in pair:
+            eventually(lambda node=node: started(node) > before[node.name])  # type: ignore[misc]
+            cluster.wait_online(node)
+        eventually(lambda: sum(node.runs("web") for node in cluster.nodes) == 1)
+        assert all(quorum(node) == "3  " for node in cluster.nodes)
+
+
+def test_m17_the_half_of_two_that_can_fence_goes_on_and_the_other_is_reset() -> None:
+    with town() as cluster:
+        cluster.start(founding(cluster).replace("<rm >", f"<rm >{cluster.service('web')}"))
+        first, second = cluster.nodes
+        switch = cluster.power.answer
+        cluster.power.answer = lambda action, name: (
+            switch(action, name) if name == "vapp2" else "error out of reach"
+        )
+        cut(cluster, [first], [second])
+        eventually(lambda: second.daemon is None)
+        eventually(lambda: first.runs("web"))
+        assert quorum(first) == "1  "
+        eventually(lambda: any(line.event == "fence.done" for line in first.history()))
+
+
+def cut(cluster: Town, one: Sequence[Node], other: Sequence[Node]) -> None:
+    """Break every link between the two parts."""
+    for a in one:
+        for b in other:
+            admin.cut(str(cluster.sequencer_path), NodeId(a.nodeid), NodeId(b.nodeid))
+
+
+def started(node: Node) -> int:
+    """How often the node's daemon has begun, also anew by itself."""
+    return node.log.count("daemon.started")
 
 
 def test_m18_third_node_does_not_get_into_a_two_node_cluster() -> None:
