@@ -13,11 +13,15 @@ from standfast.terms import BootId, Incarnation, NodeId, ServiceName
 
 
 class Lineage(Struct, frozen=True):
-    """Which history a node's state is: equal lineages of one view are equal states."""
+    """Which history a node's state is: equal lineages are equal states.
+
+    Sides that part may end a view with different entries, and as many: only the state's digest tells them apart.
+    """
 
     epoch: int
     index: int
     begun_view: int
+    digest: str
 
 
 class Hello(Struct, frozen=True, tag=True, kw_only=True):

@@ -111,7 +111,7 @@ def greeting(session: Session) -> Hello:
     """Return this node's Hello for the current view."""
     assert session.view is not None
     me, state = session.me, session.state
-    lineage = None if state is None else Lineage(state.epoch, state.index, state.begun_view)
+    lineage = None if state is None else Lineage(state.epoch, state.index, state.begun_view, digest(state))
     return Hello(
         view_id=session.view.view_id,
         cluster=me.cluster,

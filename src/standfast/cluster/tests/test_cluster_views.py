@@ -154,6 +154,18 @@ def test_resync_of_another_view_changes_nothing() -> None:
     assert (after.synced, after.snapshots) == (session.synced, session.snapshots)
 
 
+def test_of_two_ends_of_one_view_with_as_many_entries_only_one_goes_on() -> None:
+    ours, theirs = state(wall_s=1), state(wall_s=2)
+    later = view(2, ALL, (TWO,))
+    two = greeting(entered(replace(synced(TWO), state=theirs), later)[0])
+    one, _ = entered(replace(synced(ONE), state=ours), later)
+    three = greeting(entered(replace(synced(THREE), state=ours), later)[0])
+    session = heard(one, (ONE, greeting(one)), (TWO, two), (THREE, three))
+
+    assert session.opened
+    assert session.synced == (ONE, THREE)
+
+
 def founder_beside(*others: tuple[NodeId, Hello]) -> Session:
     session, _ = entered(node(ONE), view(1, (ONE, TWO), ALL))
     return replace(heard(session, (ONE, hello(ONE, 1)), *others), quorate=True)
