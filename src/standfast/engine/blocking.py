@@ -19,6 +19,11 @@ async def within(limit_s: float, waiting: Awaitable[object]) -> None:
             await waiting
 
 
+def leave_behind(call: Callable[[], None]) -> None:
+    """Make a call whose end nobody waits for."""
+    threading.Thread(target=call, name="corosync end", daemon=True).start()
+
+
 async def in_thread(call: Callable[[], T], limit_s: float) -> T:
     """Make a call that waits for corosync; raises TimeoutError when it does not come back (the thread is left behind)."""
     loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from msgspec import DecodeError
 
 from standfast.engine import sayings
-from standfast.engine.blocking import in_thread, within
+from standfast.engine.blocking import in_thread, leave_behind, within
 from standfast.engine.contract import MESSAGE_BYTES_MAX, EngineEvent, Message, Notice, Quorum, too_long
 from standfast.engine.corosync_library import (
     ERR_TRY_AGAIN,
@@ -381,7 +381,7 @@ class CorosyncEngine:
         if group is not None:
             if self._descriptor >= 0:
                 self._loop.remove_reader(self._descriptor)
-            group.close()
+            leave_behind(group.close)  # it waits for an answer, and corosync may hang
 
     async def _join(self, group: Group) -> None:
         self._descriptor = group.descriptor()

@@ -63,6 +63,14 @@ def _alert_arena(arena_of: Callable[[int], Arena]) -> Iterator[Arena]:
     assert broken_promises(arena.witnesses) == []
 
 
+@pytest.fixture(name="corosync")
+def _corosync(corosync_lab: CorosyncLab) -> Iterator[CorosyncArena]:
+    arena = CorosyncArena(corosync_lab, token_ms=COROSYNC_TOKENS_MS[0])
+    yield arena
+    arena.close()
+    assert broken_promises(arena.witnesses) == []
+
+
 @pytest.fixture(name="local")
 def _local(tmp_path: Path) -> Iterator[LocalArena]:
     arena = LocalArena(tmp_path, token_ms=30_000)

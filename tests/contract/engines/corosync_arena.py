@@ -57,6 +57,7 @@ class Daemon:
     ) -> None:
         self.witness = witness
         self.end: str | None = None
+        self.end_code = ""
         self.answers: list[dict[str, Any]] = []
         self.pid = 0
         self.remote = remote
@@ -97,7 +98,7 @@ class Daemon:
         elif "sending" in said:
             self.witness.sent.append(b64decode(said["sending"]))
         elif "ended" in said:
-            self.end = said["ended"]
+            self.end, self.end_code = said["ended"], said.get("code", "")
         else:
             self.answers.append(said)
 
@@ -123,11 +124,22 @@ class CorosyncArena:
             daemon.thread.join(WAIT_S_MAX)
             daemon.remote.close()
 
-    def attach(self, nodeid: int, votes: VoteTable, *, name: str = "") -> Witness:
+    def attach(
+        self,
+        nodeid: int,
+        votes: VoteTable,
+        *,
+        name: str = "",
+        cluster: str = CLUSTER_NAME,
+        nodeid_told: int | None = None,
+    ) -> Witness:
+        """As in the contract; `nodeid_told` and `cluster` are what the daemon believes, where that is not so."""
         self._votes = self._votes or votes
         self.host_up(nodeid)
         witness = Witness(NodeId(nodeid), name or f"vapp{nodeid}")
-        daemon = self._start(nodeid, votes, witness)
+        daemon = self._start(
+            nodeid, (nodeid if nodeid_told is None else nodeid_told, votes, cluster), witness
+        )
         self.wait(lambda: bool(daemon.answers) or daemon.end is not None)
         assert daemon.answers, f"{witness.name}: {daemon.end}"
         answer = daemon.answers.pop(0)
@@ -184,7 +196,16 @@ class CorosyncArena:
         with self.happened:
             assert self.happened.wait_for(condition, WAIT_S_MAX), "the condition does not come true"
 
-    def _start(self, nodeid: int, votes: VoteTable, witness: Witness) -> Daemon:
+    def run(self, nodeid: int, *words: str) -> str:
+        """Run a command on a machine and return what it prints."""
+        return self._lab.node(f"vapp{nodeid}").run(words, check=True, timeout_s=WAIT_S_MAX).stdout
+
+    def signal_corosync(self, nodeid: int, name: str) -> None:
+        """Send a signal to a machine's corosync."""
+        self.run(nodeid, "sh", "-c", f'kill -{name} "$(cat /run/corosync.pid)"')
+
+    def _start(self, nodeid: int, belief: tuple[int, VoteTable, str], witness: Witness) -> Daemon:
+        told, votes, cluster = belief
         orders_in, orders_out = os.pipe()
         news_in, news_out = os.pipe()
         try:
@@ -194,9 +215,9 @@ class CorosyncArena:
                     f"PYTHONPATH={os.pathsep.join(str(p) for p in _import_path())}",
                     "python",
                     str(SEAT),
-                    str(nodeid),
+                    str(told),
                     witness.name,
-                    CLUSTER_NAME,
+                    cluster,
                     records.encode(votes).decode(),
                 ],
                 stdin=orders_in,

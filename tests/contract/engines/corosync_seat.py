@@ -35,11 +35,12 @@ def tell(event: EngineEvent) -> None:
         say(kind=type(event).__name__, event=records.encode(event).decode())
 
 
-async def listen(engine: CorosyncEngine) -> None:
-    """Take events until there are no more."""
+async def listen(engine: CorosyncEngine, takes: asyncio.Event) -> None:
+    """Take events until there are no more, except while it is told to take none."""
     try:
         async for event in engine.events():
             tell(event)
+            await takes.wait()
         say(ended="")
     except StandfastError as end:
         say(ended=str(end), code=end.code)
@@ -54,16 +55,14 @@ async def send(engine: CorosyncEngine, queue: asyncio.Queue[list[bytes]]) -> Non
                 await engine.send(payload)
 
 
-async def obey(engine: CorosyncEngine, order: dict[str, Any], queue: asyncio.Queue[list[bytes]]) -> None:
+async def obey(
+    engine: CorosyncEngine, order: dict[str, Any], queue: asyncio.Queue[list[bytes]], takes: asyncio.Event
+) -> None:
     """Carry out one order."""
-    if "send" in order:
+    if "takes" in order:
+        (takes.set if order["takes"] else takes.clear)()
+    elif "send" in order:
         queue.put_nowait([b64decode(text) for text in order["send"]])
-    elif "size" in order:
-        try:
-            await engine.send(b"x" * order["size"])
-            say(sent=True)
-        except StandfastError as failure:
-            say(failed=str(failure), code=failure.code)
     elif "one" in order:
         payload = b64decode(order["one"])
         try:
@@ -89,10 +88,12 @@ async def main(nodeid: int, name: str, cluster: str, votes: str) -> None:
     reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     queue: asyncio.Queue[list[bytes]] = asyncio.Queue()
+    takes = asyncio.Event()
+    takes.set()
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(listen(engine)), tasks.create_task(send(engine, queue))]
+        running = [tasks.create_task(listen(engine, takes)), tasks.create_task(send(engine, queue))]
         while line := await reader.readline():
-            running.append(tasks.create_task(obey(engine, json.loads(line), queue)))
+            running.append(tasks.create_task(obey(engine, json.loads(line), queue, takes)))
         for task in running:
             task.cancel()
     await engine.close()
