@@ -125,6 +125,8 @@ def test_node_that_stood_still_waits_for_what_it_missed() -> None:
 
 
 def test_node_that_waits_for_fencing_names_the_victims() -> None:
-    life = Life(CONF.replace("</clusternodes>", '<clusternode name="b" nodeid="2"/></clusternodes>'))
+    life = Life(
+        CONF.replace("</clusternodes>", '<clusternode name="b" nodeid="2" votes="0"/></clusternodes>')
+    )
     life.enter(quorate=True)
     assert standing(life.node) == "synced, no services here; waiting for the fencing of b"
