@@ -7,8 +7,8 @@ import pytest
 
 from standfast.simulation.run import run_seed
 
-SEEDS = 50  # for each test, so that several processes share the work
-TESTS = 24
+SEEDS = 25  # for each test, so that several processes share the work
+TESTS = 48
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS * TESTS, SEEDS))

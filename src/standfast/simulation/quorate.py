@@ -114,9 +114,9 @@ class _Lonely:
 def who_is_given_up_rests(history: Sequence[Step]) -> Verdict:
     """S2: a node that took part and that others began to fence does nothing more before its daemon has started anew.
 
-    In two-node mode each half may go on without the other.
+    In two-node mode each half may go on without the other; where operators change votes, they say who may.
     """
-    if isinstance(history[0], Setting) and history[0].two_node:
+    if isinstance(history[0], Setting) and (history[0].two_node or history[0].revoted):
         return held("S2")
     given_up_ms: dict[NodeId, int] = {}
     taking_part: set[NodeId] = set()

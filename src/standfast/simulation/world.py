@@ -293,6 +293,10 @@ class World:
             case GiveUpWork():
                 self.agents.give_up(machine, daemon, effect.service)
             case StartAttempt():
+                if effect.nodeid not in self.machines:
+                    text = f"{machine.name} fences node {effect.nodeid}, which is none of the cluster's"
+                    self.chronicle.append(steps.Odd(self.time.now_ms, text))
+                    return
                 victim = self.machines[effect.nodeid]
                 self.fences.begin(machine, daemon, (effect.nodeid, effect.generation, effect.number), victim)
             case CancelAttempt():

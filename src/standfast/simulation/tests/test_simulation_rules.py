@@ -127,6 +127,7 @@ TAKES_PART = Folded(5, B, (1, 1, 1), 0)
     ("does not know it yet", (*UP, TAKES_PART, FenceBegan(10, A, B), Began(900, B, S, start=True)), HELD),
     ("had not taken part", (*UP, FenceBegan(10, A, B), TAKES_PART, Began(9_000, B, S, start=True)), HELD),
     ("one half of two", (PAIR, *UP[1:], TAKES_PART, FenceBegan(10, A, B), FenceBegan(9_000, B, A)), HELD),
+    ("operators change votes", (REVOTED, *UP[1:], TAKES_PART, FenceBegan(10, A, B), FenceBegan(9_000, B, A)), HELD),
 ])  # fmt: skip
 def test_who_is_given_up_rests(history: tuple[Step, ...], judgement: Judgement) -> None:
     assert who_is_given_up_rests(history).judgement is judgement
