@@ -95,9 +95,14 @@ def run() -> int:
 
     def ask(call: Call) -> Answer:
         timeout_s = STATUS_S_MAX if isinstance(call, GetStatus) else UPDATE_S_MAX
-        return ask_daemon(call, socket_path=paths.control_socket, timeout_s=timeout_s)
+        return ask_daemon(call, socket_path=paths.control_socket, timeout_s=timeout_s, progress=_tell)
 
     return run_command(PROGRAM, lambda out, err: main(sys.argv[1:], ask, out, err, paths))
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _run(name: str, argv: Sequence[str], session: Session) -> int:

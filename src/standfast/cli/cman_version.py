@@ -5,7 +5,7 @@ Source: spec membership, section 9.9; spec configuration, section 6.4.
 
 from __future__ import annotations
 
-from standfast.cli.cman_daemon import PROGRAM, TIMED_OUT, StopError, reason, stop
+from standfast.cli.cman_daemon import PROGRAM, TIMED_OUT, StopError, progress_text, reason, stop
 from standfast.cli.cman_text import VERSION
 from standfast.errors import StandfastError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from standfast.cli.cman_daemon import Daemon
     from standfast.cli.cman_options import Options
+    from standfast.cli.fields import Json
 
 
 def version(options: Options, daemon: Daemon, conf: str, out: TextIO, err: TextIO) -> int:
@@ -31,7 +32,11 @@ def version(options: Options, daemon: Daemon, conf: str, out: TextIO, err: TextI
         return 0
     limit_s = float(options.numbers["t"]) if options.numbers.get("t") else None
     try:
-        answer = daemon.ask({"type": "update", "document": text}, limit_s)
+        answer: Json = {}
+        for answer in daemon.converse({"type": "update", "document": text}, limit_s):
+            if (said := progress_text(answer)) is not None:
+                out.write(f"{said}\n")
+                out.flush()
     except StandfastError as error:
         if error.code == "daemon-timeout":
             raise StopError("Timed-out waiting for cluster", TIMED_OUT) from error

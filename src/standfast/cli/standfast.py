@@ -19,6 +19,7 @@ usage: standfast <word> [<options>]
     doctor             Say what is wrong with this node, and what to do
     check [<file>]     Say whether a cluster.conf is valid, and if not, where
     ports [<file>]     Show the ports that a cluster's firewalls must let through
+    reconfigure <file> Stop the whole cluster for a cluster.conf that it cannot take while it runs
     leave              Stop this node's services, leave the cluster and end the daemon
     lab <word>         Run a whole cluster on this machine, to play with
     --version          Print the version and exit
@@ -54,6 +55,10 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
             from standfast.cli import client, leave
 
             return leave.main(rest, client.daemon_of(os.environ), out, err)
+        case "reconfigure":
+            from standfast.cli import reconfigure
+
+            return reconfigure.run_here(rest, out, err)
         case "check":
             from standfast.cli import check
 

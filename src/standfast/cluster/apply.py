@@ -11,6 +11,7 @@ from standfast.cluster import membership
 from standfast.cluster.entry import (
     ActivateConfig,
     BeginEpoch,
+    BeginHalt,
     BeginLeave,
     CancelLeave,
     ConfigWritten,
@@ -40,6 +41,8 @@ from standfast.cluster.state import (
     OUTCOMES_MAX,
     ClusterState,
     ConfigRequest,
+    Halt,
+    HaltRequest,
     MemberStatus,
     Outcome,
     Rollout,
@@ -159,6 +162,8 @@ def _apply_proposal(
             return _finish(state, proposal.request, Code.FAIL, text=proposal.because, reason=proposal.reason)
         case FinishRollout():
             return _finish_rollout(state, proposal)
+        case BeginHalt():
+            return _begin_halt(state, proposal)
         case BeginLeave():
             state = membership.leaving(state, proposal.nodeid, leaving=True, remove=proposal.remove)
             return _finish(state, proposal.request, Code.SUCCESS)
@@ -276,7 +281,7 @@ def _activate_config(state: ClusterState, proposal: ActivateConfig) -> ClusterSt
         or request.cluster.config_version <= state.config.config_version
     ):
         return state
-    if state.rollout is not None:
+    if state.rollout is not None or state.halt is not None:
         return state  # one at a time; decide() waits for the last one
     old, new = state.config, request.cluster
     kept = {node.nodeid for node in new.nodes}
@@ -300,6 +305,25 @@ def _activate_config(state: ClusterState, proposal: ActivateConfig) -> ClusterSt
         rollout=Rollout(
             version=new.config_version,
             old_version=old.config_version,
+            request=request.id,
+            asked_by=request.asked_by,
+            waiting=tuple(m.nodeid for m in state.members),
+        ),
+    )
+
+
+def _begin_halt(state: ClusterState, proposal: BeginHalt) -> ClusterState:
+    request = next((r for r in state.requests if r.id == proposal.request), None)
+    if not isinstance(request, HaltRequest) or state.rollout is not None or state.halt is not None:
+        return state
+    version = request.cluster.config_version
+    return replace(
+        state,
+        halt=Halt(version=version, document=request.document, asked_by=request.asked_by),
+        requests=tuple(r for r in state.requests if r.id != request.id),
+        rollout=Rollout(
+            version=version,
+            old_version=state.config.config_version,
             request=request.id,
             asked_by=request.asked_by,
             waiting=tuple(m.nodeid for m in state.members),
@@ -364,4 +388,5 @@ def _finish_rollout(state: ClusterState, proposal: FinishRollout) -> ClusterStat
         old_version=rollout.old_version,
         new_version=rollout.version,
     )
-    return replace(state, rollout=None, outcomes=(*state.outcomes, outcome)[-OUTCOMES_MAX:])
+    state = replace(state, rollout=None, outcomes=(*state.outcomes, outcome)[-OUTCOMES_MAX:])
+    return state if state.halt is None else membership.halt(state, goes_on=not failed)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from standfast.cluster.entry import (
     ActivateConfig,
     BeginEpoch,
+    BeginHalt,
     BeginLeave,
     CancelLeave,
     DeclareVictim,
@@ -29,6 +30,7 @@ from standfast.cluster.state import (
     PROTOCOL_VERSION_MIN,
     ClusterState,
     ConfigRequest,
+    HaltRequest,
     KillRequest,
     LeaveRequest,
     MemberStatus,
@@ -43,6 +45,8 @@ from standfast.services.proposal import Answer, ServiceRequest
 from standfast.services.record import ServiceState
 from standfast.terms import NodeId
 from standfast.wire.control import Code
+
+HALTING = "the cluster is being stopped for another configuration"
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -89,6 +93,8 @@ def joiners(state: ClusterState, outlook: Outlook) -> tuple[Joiner, ...]:
 def refusal(state: ClusterState, hello: Hello) -> str | None:
     """Return why a node is not let in, as a sentence, None where it may come in."""
     node = state.node(hello.nodeid)
+    if state.halt is not None:
+        return f"{HALTING}; start it when all nodes have left"
     if node is None:
         return f'node "{hello.name}" with id {hello.nodeid} is not in cluster.conf version {state.config.config_version}'
     if node.name != hello.name:
@@ -126,11 +132,14 @@ def situation(state: ClusterState, now_ms: int) -> policy.Situation:
         records=state.services,
     )
     configured = {n.nodeid for n in state.config.nodes}
+    stops = state.halt is not None and state.halt.begun
     return policy.Situation(
         around=around,
         requests=tuple(r for r in state.requests if isinstance(r, ServiceRequest)),
         victims=frozenset(v.nodeid for v in state.fence.victims),
-        leaving=frozenset(m.nodeid for m in state.members if m.leaving or m.nodeid not in configured),
+        leaving=frozenset(
+            m.nodeid for m in state.members if stops or m.leaving or m.nodeid not in configured
+        ),
         now_ms=now_ms,
     )
 
@@ -196,9 +205,10 @@ def _cluster_requests(state: ClusterState, outlook: Outlook) -> tuple[Proposal, 
     pleas = [r for r in state.requests if isinstance(r, QuorumRequest)]
     if pleas:  # the second is judged when the first is folded
         proposals.append(judge(state.ballot, outlook.members, pleas[0]))
-    configs = [r for r in state.requests if isinstance(r, ConfigRequest)]
+    configs = [r for r in state.requests if isinstance(r, ConfigRequest | HaltRequest)]
     if configs and state.rollout is None:
-        proposals.append(_config(state, configs[0]))
+        asked = configs[0]
+        proposals.append(_halt(state, asked) if isinstance(asked, HaltRequest) else _config(state, asked))
     for request in state.requests:
         if isinstance(request, LeaveRequest):
             proposals.append(_leave(state, request))
@@ -265,6 +275,8 @@ def _stuck_on(state: ClusterState, nodeid: NodeId) -> str:
 
 def _config(state: ClusterState, request: ConfigRequest) -> Proposal:
     proposed, current = request.cluster.config_version, state.config.config_version
+    if state.halt is not None:
+        return RejectConfig(request=request.id, reason="invalid", because=HALTING)
     if request.cluster.name != state.config.name:
         text = f'cluster name "{request.cluster.name}" differs from running cluster "{state.config.name}"'
         return RejectConfig(request=request.id, reason="other-name", because=text)
@@ -272,6 +284,26 @@ def _config(state: ClusterState, request: ConfigRequest) -> Proposal:
         text = f"version {proposed} is not newer than version {current}"
         return RejectConfig(request=request.id, reason="lost-race", because=text)
     return ActivateConfig(request=request.id, because=f"an operator proposed version {proposed}")
+
+
+def _halt(state: ClusterState, request: HaltRequest) -> Proposal:
+    """Stop all for the request's configuration, unless something then could run on or be lost."""
+    proposed, current = request.cluster.config_version, state.config.config_version
+    why = ""
+    if state.halt is not None:
+        why = HALTING
+    elif state.fence.victims:
+        why = f"{state.name_of(state.fence.victims[0].nodeid)} is to be fenced; wait until it is"
+    elif frozen := [r.name for r in state.services if r.frozen]:
+        why = f"{frozen[0]} is frozen; unfreeze it first with: clusvcadm -U {frozen[0]}"
+    else:
+        why = next((stuck for m in state.members if (stuck := _stuck_on(state, m.nodeid))), "")
+    if why:
+        return RejectConfig(request=request.id, reason="invalid", because=why)
+    if proposed <= current:
+        text = f"version {proposed} is not newer than version {current}"
+        return RejectConfig(request=request.id, reason="lost-race", because=text)
+    return BeginHalt(request=request.id, because=f"an operator wants a full stop for version {proposed}")
 
 
 def _rollout(state: ClusterState) -> tuple[FinishRollout, ...]:

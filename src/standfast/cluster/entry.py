@@ -193,6 +193,13 @@ class FinishRollout(Struct, frozen=True, tag=True, kw_only=True):
     because: str = ""
 
 
+class BeginHalt(Struct, frozen=True, tag=True, kw_only=True):
+    """The cluster is to stop for the configuration of this request: every member writes it to its disk, then all leave."""
+
+    request: str
+    because: str
+
+
 class BeginLeave(Struct, frozen=True, tag=True, kw_only=True):
     """A node is to leave: its services go elsewhere, then it goes."""
 
@@ -267,6 +274,7 @@ Proposal = (
     | ActivateConfig
     | RejectConfig
     | FinishRollout
+    | BeginHalt
     | BeginLeave
     | CancelLeave
     | RemoveVotes

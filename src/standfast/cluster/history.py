@@ -37,7 +37,18 @@ def changes(before: ClusterState | None, session: Session) -> tuple[Change, ...]
     if before.config is not after.config:
         text = f"version {before.config.config_version} to {after.config.config_version}"
         lines.append(Change("config.activated", after.config.name, text))
+    if before.halt is not after.halt:
+        lines.append(_halt(after))
     return tuple(lines)
+
+
+def _halt(after: ClusterState) -> Change:
+    if after.halt is None:
+        return Change(
+            "cluster.stays", after.config.name, "not every member could write the new configuration"
+        )
+    event = "cluster.halting" if after.halt.begun else "cluster.to-halt"
+    return Change(event, after.config.name, f"for version {after.halt.version}")
 
 
 def _members(before: ClusterState, after: ClusterState) -> list[Change]:

@@ -224,6 +224,14 @@ def leaving(state: ClusterState, nodeid: NodeId, *, leaving: bool, remove: bool 
     return replace(state, members=members)
 
 
+def halt(state: ClusterState, *, goes_on: bool) -> ClusterState:
+    """The configuration to come is on every disk, and all begin to leave; or it is not, and nobody does."""
+    if state.halt is None or not goes_on:
+        return replace(state, halt=None)
+    members = tuple(replace(m, leaving=True) for m in state.members)
+    return replace(state, members=members, halt=replace(state.halt, begun=True))
+
+
 def remove_votes(state: ClusterState, nodeid: NodeId) -> ClusterState:
     """A node that leaves for good does not count any more, before it goes: so nobody misses its votes in between.
 

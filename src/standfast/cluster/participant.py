@@ -229,7 +229,26 @@ def permission(node: Participant) -> Permission:
         must_stop = "no quorum"
     begun = has_begun(session)
     may_act = begun and session.quorate is True and not must_stop and not node.held
-    return Permission(begun=begun, may_act=may_act, must_stop=must_stop, evicted=bool(session.evicted))
+    return Permission(
+        begun=begun,
+        may_act=may_act,
+        must_stop=must_stop,
+        evicted=bool(session.evicted),
+        is_last=_is_last(session),
+    )
+
+
+def _is_last(session: Session) -> bool:
+    """Whether no other member of the state is here any more, but for one that has begun anew."""
+    if session.view is None or session.state is None:
+        return True
+    said = {hello.nodeid: hello.incarnation for hello in session.hellos}
+    return all(
+        m.nodeid == session.me.nodeid
+        or m.nodeid not in session.view.members
+        or said.get(m.nodeid, m.incarnation) != m.incarnation
+        for m in session.state.members
+    )
 
 
 def _take(node: Participant, event: Event, local_ms: int, wall_s: int) -> tuple[Participant, list[Effect]]:

@@ -38,6 +38,7 @@ class Permission(Struct, frozen=True, kw_only=True):
     may_act: bool
     must_stop: str
     evicted: bool
+    is_last: bool = False  # nobody else who took part is in the view
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def reconcile(state: ClusterState | None, me: Identity, labour: Labour, allowed: Permission) -> Wanted:
     """Return what this node should do now."""
     if allowed.must_stop:
-        return _stop_everything(me, labour, allowed)
+        return _stop_everything(state, me, labour, allowed)
     if state is None or not allowed.begun:
         return Wanted()
     member = state.member(me.nodeid)
@@ -64,7 +65,7 @@ def reconcile(state: ClusterState | None, me: Identity, labour: Labour, allowed:
     return _take_part(state, member, me, labour, allowed, requests)
 
 
-def _stop_everything(me: Identity, labour: Labour, allowed: Permission) -> Wanted:
+def _stop_everything(state: ClusterState | None, me: Identity, labour: Labour, allowed: Permission) -> Wanted:
     tasks: list[Task] = []
     for work in labour.services:
         task = reconcile_service(None, work, me.nodeid, may_start=False, must_stop=allowed.must_stop)
@@ -77,7 +78,22 @@ def _stop_everything(me: Identity, labour: Labour, allowed: Permission) -> Wante
         if not labour.inventory_asked:
             tasks.append(TakeInventory())
         return Wanted(tasks=tuple(tasks))
-    return Wanted(tasks=tuple(tasks), restart=allowed.evicted and not tasks and is_idle(labour))
+    is_done = not tasks and is_idle(labour)
+    # Of a cluster that stops as a whole the last ones have no quorum any more, and nobody who could let them go.
+    is_clean = not tasks and not any(needs_care(w) for w in labour.services)
+    leave = is_clean and not allowed.evicted and _is_halted(state, me) and _may_go(state, me, allowed)
+    return Wanted(tasks=tuple(tasks), restart=allowed.evicted and is_done, leave=leave)
+
+
+def _is_halted(state: ClusterState | None, me: Identity) -> bool:
+    member = None if state is None else state.member(me.nodeid)
+    is_mine = member is not None and member.incarnation == me.incarnation
+    return state is not None and state.halt is not None and state.halt.begun and is_mine
+
+
+def _may_go(state: ClusterState | None, me: Identity, allowed: Permission) -> bool:
+    """Whether nobody waits for this node: the one that an operator had stop the cluster goes last."""
+    return state is None or state.halt is None or state.halt.asked_by != me.nodeid or allowed.is_last
 
 
 def _introduce(me: Identity, labour: Labour, requests: tuple[Entry, ...]) -> Wanted:
@@ -115,16 +131,15 @@ def _take_part(  # noqa: PLR0917
         for a in labour.attempts
         if a.fenced is not None
     )
-    if (
-        state.config.config_version != labour.disk_version
-        and labour.writing is None
-        and labour.write_again_ms is None
-    ):
-        tasks.append(WriteConfig(version=state.config.config_version, document=state.document))
+    version, document = state.config.config_version, state.document
+    if state.halt is not None:
+        version, document = state.halt.version, state.halt.document
+    if version != labour.disk_version and labour.writing is None and labour.write_again_ms is None:
+        tasks.append(WriteConfig(version=version, document=document))
     if state.rollout is not None and me.nodeid in state.rollout.waiting:
         if labour.disk_version == state.rollout.version:
             facts.append(ConfigWritten(version=state.rollout.version, ok=True))
-        elif labour.write_failure:
+        elif labour.write_failure and labour.write_again_ms is not None:
             facts.append(ConfigWritten(version=state.rollout.version, ok=False, text=labour.write_failure))
     if labour.epoch_kept < state.epoch and labour.keeping is None and labour.keep_again_ms is None:
         tasks.append(KeepEpoch(epoch=state.epoch))
@@ -136,6 +151,7 @@ def _take_part(  # noqa: PLR0917
             facts.append(Vacant())
         else:
             leave = not member.removing or me.nodeid in state.ballot.leaving
+            leave = leave and _may_go(state, me, allowed)
     entries = (*requests, *(Observation(incarnation=me.incarnation, fact=fact) for fact in facts))
     return Wanted(tasks=tuple(tasks), entries=entries, leave=leave)
 

@@ -62,6 +62,15 @@ class ConfigRequest(Struct, frozen=True, tag=True, kw_only=True):
     cluster: Cluster
 
 
+class HaltRequest(Struct, frozen=True, tag=True, kw_only=True):
+    """An operator wants the whole cluster to stop and to find this configuration on its disks when it starts again."""
+
+    id: str
+    asked_by: NodeId
+    document: str
+    cluster: Cluster
+
+
 class LeaveRequest(Struct, frozen=True, tag=True, kw_only=True):
     """An operator wants the node `asked_by` to leave in order.
 
@@ -111,7 +120,13 @@ QuorumRequest = ExpectedRequest | VotesRequest
 """What operators may change about votes; ExpectedRequest, which vouches for absent nodes, without quorum, too."""
 
 OperatorRequest = (
-    ServiceRequest | ConfigRequest | LeaveRequest | OverrideRequest | QuorumRequest | KillRequest
+    ServiceRequest
+    | ConfigRequest
+    | HaltRequest
+    | LeaveRequest
+    | OverrideRequest
+    | QuorumRequest
+    | KillRequest
 )
 
 
@@ -129,7 +144,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """The active configuration is being written to the disks of `waiting`; `request` is answered when all have it."""
+    """A configuration, the active one or that of `halt`, is being written to the disks of `waiting`.
+
+    `request` is answered when all have it.
+    """
 
     version: int
     old_version: int
@@ -138,6 +156,18 @@ class Rollout(Struct, frozen=True, kw_only=True):
     waiting: tuple[NodeId, ...]
     written: tuple[NodeId, ...] = ()
     failures: tuple[tuple[NodeId, str], ...] = ()
+
+
+class Halt(Struct, frozen=True, kw_only=True):
+    """The cluster stops for another configuration: it is written to all disks, then (`begun`) all leave.
+
+    The node `asked_by` leaves last, so that its operator sees the others go.
+    """
+
+    version: int
+    document: str
+    asked_by: NodeId
+    begun: bool = False
 
 
 class ClusterState(Struct, frozen=True, kw_only=True):
@@ -161,6 +191,7 @@ class ClusterState(Struct, frozen=True, kw_only=True):
     requests: tuple[OperatorRequest, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     rollout: Rollout | None = None
+    halt: Halt | None = None
     estranged: tuple[tuple[NodeId, str], ...] = ()  # removed from the configuration while they were members
 
     def member(self, nodeid: NodeId) -> Member | None:

@@ -1,4 +1,4 @@
-"""What an update of cluster.conf means for the corosync that runs: taken at once, after a restart, or after a full stop.
+"""What an update of cluster.conf means for the corosync that runs: taken at once, in two steps, or after a full stop.
 
 Source: spec membership, sections 16.4 and 16.7; votequorum(5), "VARIOUS NOTES"; the founding document, "Adding and
 removing cluster nodes" (two nodes become three); what corosync 3.1.7 took and refused when it was tried.
@@ -13,7 +13,7 @@ from standfast.conf.addresses import names_of
 from standfast.conf.messaging import QuorumDevice, Totem
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.conf.ports import link_ports
-from standfast.conf.quorum import quorum_of
+from standfast.conf.quorum import expected_votes_of, quorum_of
 from standfast.terms import NodeId
 
 
@@ -21,7 +21,8 @@ class Effect(StrEnum):
     """How a change reaches the corosync that runs, the hardest first."""
 
     STOP = "stop"  # all nodes at once
-    RESTART = "restart"  # one node after the other
+    RESTART = "restart"  # corosync, or its quorum device, reads it at its start only
+    TWICE = "twice"  # by two updates, one after the other
     LIVE = "live"  # by corosync-cfgtool -R
 
 
@@ -34,13 +35,10 @@ class Change(Struct, frozen=True):
 
 STOP = (
     "stop the cluster on every node (standfast leave, then systemctl stop corosync), put the new cluster.conf on every "
-    "node, then start every node"
+    "node, then start every node; all but the last by one command: standfast reconfigure FILE"
 )
-RESTART = (
-    "after the update, on one node after the other: standfast leave, systemctl restart corosync, start standfastd; go "
-    "on when standfast status shows the node as a member again"
-)
-RESTART_DEVICE = "after the update, on one node after the other: systemctl restart corosync-qdevice"
+RESTART = f"corosync reads this at its start only: {STOP}"
+RESTART_DEVICE = f"corosync-qdevice reads this at its start only: {STOP}"
 LIVE = "taken while the cluster runs"
 
 _STATIC_SETTINGS = frozenset({"netmtu"})  # of totem/@*, those that corosync reads at its start only
@@ -53,6 +51,16 @@ def corosync_changes(old: Cluster, new: Cluster) -> tuple[Change, ...]:
     """
     rank = list(Effect).index
     return tuple(sorted(_changes(old, new), key=lambda change: rank(change.effect)))
+
+
+def refusals(old: Cluster, new: Cluster) -> tuple[str, ...]:
+    """Return why a corosync that runs with `old` cannot take `new` while it runs, each with what to do instead."""
+    return tuple(change.text for change in corosync_changes(old, new) if change.effect is not Effect.LIVE)
+
+
+def announcements(old: Cluster, new: Cluster) -> tuple[str, ...]:
+    """Return what a running corosync takes of `new`, and what comes of it."""
+    return tuple(change.text for change in corosync_changes(old, new) if change.effect is Effect.LIVE)
 
 
 def _changes(old: Cluster, new: Cluster) -> Iterator[Change]:
@@ -97,7 +105,7 @@ def _two_node_change(old: Cluster, new: Cluster) -> Change:
 
 def _node_changes(old: Cluster, new: Cluster) -> Iterator[Change]:
     before, after = _by_id(old), _by_id(new)
-    quorum = f"quorum {quorum_of(old)} becomes {quorum_of(new)} at once"
+    quorum = f"quorum {_quorum(old)} becomes {_quorum(new)} at once"
     for nodeid, node in after.items():
         was = before.get(nodeid)
         if was is None:
@@ -122,6 +130,10 @@ def _node_changes(old: Cluster, new: Cluster) -> Iterator[Change]:
         yield Change(Effect.LIVE, f"expected_votes {shown[0]} becomes {shown[1]}: {LIVE}, {quorum}")
 
 
+def _quorum(cluster: Cluster) -> str:
+    return f"{quorum_of(cluster)} of {expected_votes_of(cluster)}"
+
+
 def _by_id(cluster: Cluster) -> dict[NodeId, ClusterNode]:
     return {node.nodeid: node for node in sorted(cluster.nodes, key=lambda node: node.nodeid)}
 
@@ -143,7 +155,7 @@ def _link_changes(old: Cluster, new: Cluster) -> Iterator[Change]:
             if was_name != name:
                 # corosync refuses an address that changes, for all links of all nodes at once
                 yield Change(
-                    Effect.LIVE,
+                    Effect.TWICE,
                     f"node {node.name}: link {link} has the name {name} instead of {was_name}: remove the altnames of "
                     f"link {link} from every node with one update, and add them with the next",
                 )

@@ -36,6 +36,7 @@ from standfast.terms import NodeId
 GROUP = "standfast"
 CALL_S_MAX = 10.0  # longest wait for corosync to answer while a daemon joins
 LEAVE_S_MAX = 5.0  # longest wait for its goodbye
+TOKEN_KEY = "runtime.config.totem.token"
 TOKEN_MS = 10_000  # where corosync does not say
 BEATS_PER_TOKEN = 4  # how often within a token time a daemon gives a sign of life
 RETRY_S = (0.001, 0.05)  # shortest and longest wait before corosync is offered again what it could not take
@@ -98,6 +99,10 @@ class CorosyncEngine:
         """How long a node may be silent before corosync gives it up."""
         return self._token_ms
 
+    @property
+    def _beat_s(self) -> float:
+        return self._token_ms / 1000 / BEATS_PER_TOKEN
+
     def events(self) -> Inbox:
         """Yield what the engine delivers; it is the same iterator each time, and may be waited for once at a time."""
         return self._inbox
@@ -105,10 +110,8 @@ class CorosyncEngine:
     async def open(self, cluster: str) -> None:
         """Connect to corosync and join the group; called by `attach`, once."""
         try:
-            settings = await in_thread(
-                lambda: read_map("totem.cluster_name", "runtime.config.totem.token"), CALL_S_MAX
-            )
-            self._token_ms = int(settings.get("runtime.config.totem.token", TOKEN_MS))
+            settings = await in_thread(lambda: read_map("totem.cluster_name", TOKEN_KEY), CALL_S_MAX)
+            self._token_ms = int(settings.get(TOKEN_KEY, TOKEN_MS))
             found = str(settings.get("totem.cluster_name", ""))
             if found != cluster:
                 raise RefusedError(
@@ -134,10 +137,9 @@ class CorosyncEngine:
         except StandfastError:
             await self.close()
             raise
-        beat_s = self._token_ms / 1000 / BEATS_PER_TOKEN
         self._watch = QuorumWatch(
             self._votes,
-            beat_s=beat_s,
+            beat_s=self._beat_s,
             counted=lambda counted: self._soon(lambda: self._recount(counted)),
             alive=lambda: self._soon(self._answered),
             refused=lambda text: self._soon(lambda: self._tell(Notice(text))),
@@ -145,7 +147,7 @@ class CorosyncEngine:
         )
         self._watch.start()
         self._answered_at = self._pulsed_at = self._loop.time()
-        self._pulse = self._loop.call_later(beat_s, self._beat, beat_s)
+        self._pulse = self._loop.call_later(self._beat_s, self._beat, self._beat_s)
         await asyncio.wait([self._joined], timeout=CALL_S_MAX)
         if not self._joined.done():
             self._turn_away(in_use(self._name, self._nodeid, "another process"))
@@ -177,6 +179,15 @@ class CorosyncEngine:
         self._votes = votes
         if self._watch is not None:
             self._watch.configure(votes)
+
+    async def refresh(self) -> None:
+        """Take over what corosync has read anew: its token time, and votes that the table in force may differ from.
+
+        Raises CorosyncError, TimeoutError.
+        """
+        self._token_ms = await in_thread(_token_ms, CALL_S_MAX)
+        if self._watch is not None:
+            self._watch.renew(self._beat_s)
 
     async def leave(self) -> None:
         """Say goodbye after everything that was sent, and wait until the others know; then break off."""
@@ -334,7 +345,7 @@ class CorosyncEngine:
         self._complain_of_ring(now)
         self._formation.wait(self._now_ms())
         self._formation.beat()
-        self._pulse = self._loop.call_later(beat_s, self._beat, beat_s)
+        self._pulse = self._loop.call_later(self._beat_s, self._beat, self._beat_s)
 
     def _complain_of_ring(self, now: float) -> None:
         """Say so when corosync forms no ring for long; it goes on trying."""
@@ -423,6 +434,10 @@ async def attach(nodeid: NodeId, name: str, cluster: str, votes: VoteTable) -> C
     engine = CorosyncEngine(nodeid, name, votes)
     await engine.open(cluster)
     return engine
+
+
+def _token_ms() -> int:
+    return int(read_map(TOKEN_KEY).get(TOKEN_KEY, TOKEN_MS))
 
 
 def _seat(address: Address) -> Seat:

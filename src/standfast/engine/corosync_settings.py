@@ -40,6 +40,7 @@ _INTEGERS: dict[int, Any] = {
     8: ctypes.c_uint64,
 }
 _STRING = 11
+_REGARDLESS = 1  # corosync_cfg_shutdown_flags_t: no program can object
 
 
 def _read_key(library: ctypes.CDLL, handle: c_uint64, key: str) -> str | int | None:
@@ -59,6 +60,15 @@ def reload_configuration() -> None:
     _with_cfg(
         lambda library, handle: check(
             "corosync_cfg_reload_config", library.corosync_cfg_reload_config(handle)
+        )
+    )
+
+
+def shut_down() -> None:
+    """End corosync on this node, in order. Can block; raises CorosyncError."""
+    _with_cfg(
+        lambda library, handle: check(
+            "corosync_cfg_try_shutdown", library.corosync_cfg_try_shutdown(handle, c_int(_REGARDLESS))
         )
     )
 

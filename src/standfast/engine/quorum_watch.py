@@ -59,7 +59,8 @@ class QuorumWatch:
     ) -> None:
         """`table` is what corosync was started with; `refused` is told what corosync does not take of another one."""
         self._table = table
-        self._given = table  # what corosync counts by
+        self._given: VoteTable | None = table  # what corosync counts by; None: it has to be looked at
+        self._is_renewed = False
         self._refusal = ""  # the last thing that it did not take
         self._needed = 0
         self._beat_s = beat_s
@@ -80,6 +81,12 @@ class QuorumWatch:
     def configure(self, table: VoteTable) -> None:
         """Have the votes counted by this table from now on."""
         self._table = table
+        self._wake()
+
+    def renew(self, beat_s: float) -> None:
+        """Look again whether corosync counts by the table: it has read its file anew. `beat_s` holds from now on."""
+        self._beat_s = beat_s
+        self._is_renewed = True
         self._wake()
 
     def close(self) -> None:
@@ -115,6 +122,9 @@ class QuorumWatch:
                 if self._wake_in in ready:
                     os.read(self._wake_in, 4096)
                 votes.dispatch()
+                if self._is_renewed:
+                    self._is_renewed = False
+                    self._given = None
                 if self._table != self._given and (self._is_due or self._wake_in in ready):
                     self._give(votes, self._table)
                     self._is_due = True

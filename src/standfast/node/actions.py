@@ -29,6 +29,7 @@ from standfast.node.addressbook import AddressBook
 from standfast.node.attempts import Attempts
 from standfast.node.config import write_config
 from standfast.node.desk import Desk
+from standfast.node.follower import Follower
 from standfast.node.identity import write_epoch
 from standfast.node.journal import Journal
 from standfast.node.place import Place
@@ -88,6 +89,7 @@ class Actions:
         sender: Sender,
         workshop: Workshop,
         addresses: AddressBook,
+        follower: Follower | None,
         attempts: Attempts,
         desk: Desk,
         journal: Journal,
@@ -102,6 +104,7 @@ class Actions:
         self._sender = sender
         self._workshop = workshop
         self._addresses = addresses
+        self._follower = follower
         self._attempts = attempts
         self._desk = desk
         self._journal = journal
@@ -151,8 +154,10 @@ class Actions:
                 assert_never(effect)
 
     async def _write_config(self, version: int, document: str) -> None:
-        path = self._place.cluster_conf
-        text = await asyncio.to_thread(write_config, path, document, version, self._nodename)
+        text = "" if self._follower is None else await self._follower.store(document)
+        if not text:
+            path = self._place.cluster_conf
+            text = await asyncio.to_thread(write_config, path, document, version, self._nodename)
         event, said = ("config.not-written", text) if text else ("config.written", f"version {version}")
         self._journal.add(event, self._nodename, said)
         self._tell(ConfigStored(version=version, ok=not text, text=text))

@@ -215,7 +215,13 @@ async def _live(
             corosync = await corosync_engine.attach(me.nodeid, me.name, me.cluster, votes)
             silence_ms = longest_silence_ms(corosync.token_ms)
             return await live(
-                setup, corosync, guard, longest_silence_ms=silence_ms, ready=ready, keeper=keeper
+                setup,
+                corosync,
+                guard,
+                longest_silence_ms=silence_ms,
+                ready=ready,
+                keeper=keeper,
+                corosync=corosync,
             )
         if options.sequencer is None:
             solo = SoloEngine(me.nodeid, me.name, votes, view_id=time.time_ns() // 1_000_000)

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, assert_never
+
+from msgspec.structs import replace
 
 from standfast.cluster.election import Addresses, ballot_now
 from standfast.cluster.entry import Request, encode
@@ -11,6 +13,7 @@ from standfast.cluster.participant import Asked, Event, Participant, permission
 from standfast.cluster.state import (
     ConfigRequest,
     ExpectedRequest,
+    HaltRequest,
     KillRequest,
     LeaveRequest,
     OperatorRequest,
@@ -21,10 +24,12 @@ from standfast.cluster.state import (
 from standfast.cluster.status import status
 from standfast.conf.load import load
 from standfast.conf.model import Cluster
+from standfast.conf.reload import announcements, refusals
 from standfast.conf.update import check_update, not_newer_lines
 from standfast.engine.contract import MESSAGE_BYTES_MAX
 from standfast.membership.quorum import Removed, step
 from standfast.node.control import Reply
+from standfast.node.follower import Follower
 from standfast.node.journal import Journal
 from standfast.services.proposal import ServiceRequest
 from standfast.services.work import needs_care
@@ -34,9 +39,11 @@ from standfast.wire.control import (
     AcknowledgeFencing,
     Answer,
     Call,
+    Changes,
     Code,
     DaemonReport,
     Failure,
+    GetChanges,
     GetDaemon,
     GetHistory,
     GetStatus,
@@ -46,9 +53,11 @@ from standfast.wire.control import (
     Operated,
     OperateService,
     Progress,
+    Reconfigure,
     SetDebug,
     SetExpectedVotes,
     SetNodeVotes,
+    Status,
     UpdateConfig,
     Updated,
     UpdateRejected,
@@ -100,8 +109,9 @@ class Desk:
         tell: Callable[[Event], None],
         tasks: asyncio.TaskGroup,
         around: Surroundings,
+        follower: Follower | None,
     ) -> None:
-        """`types` are the resource types, in lower case, for which this node has an agent."""
+        """`types` are the resource types, in lower case, for which this node has an agent; `follower`: on corosync."""
         self._nodeid = nodeid
         self._incarnation = incarnation
         self._types = types
@@ -110,6 +120,7 @@ class Desk:
         self._tell = tell
         self._tasks = tasks
         self._around = around
+        self._follower = follower
         self._waiting: dict[str, Settle] = {}
         self._leaving: list[Reply] = []
         self._last_number = 0
@@ -120,7 +131,8 @@ class Desk:
             case GetStatus():
                 addresses, clients = self._around.addresses(), self._around.clients()
                 now_s = int(time.time())
-                reply(status(self._participant(), now_s, addresses=addresses, clients=clients))
+                found = status(self._participant(), now_s, addresses=addresses, clients=clients)
+                reply(found if self._follower is None else _with_note(found, self._follower.complaint))
             case GetDaemon():
                 reply(self._around.report())
             case GetHistory(last=last):
@@ -131,6 +143,10 @@ class Desk:
                 self._operate(call, reply)
             case UpdateConfig(document=document):
                 self._tasks.create_task(self._update(document, reply))
+            case GetChanges(document=document):
+                self._tasks.create_task(self._changes(document, reply))
+            case Reconfigure(document=document):
+                self._tasks.create_task(self._reconfigure(document, reply))
             case AcknowledgeFencing(nodename=nodename):
                 self._override(nodename, reply)
             case LeaveCluster():
@@ -233,6 +249,9 @@ class Desk:
             reply(UpdateRejected(reason="invalid", findings=loaded.lines))
             return
         rejection = self._objection(cluster)
+        if rejection is None and self._follower is not None:
+            unfit = await self._follower.check(cluster)
+            rejection = self._rejected(cluster, unfit.splitlines()) if unfit else self._objection(cluster)
         if rejection is not None:
             reply(rejection)
             return
@@ -241,11 +260,63 @@ class Desk:
             reply(UpdateRejected(reason="invalid", findings=(text,)))
             return
         proposed = cluster.config_version
+        if self._follower is not None:
+            for line in announcements(self._running(), cluster):
+                reply(Progress(line))
         self._ask(request, lambda outcome: reply(self._updated(outcome, proposed)))
+
+    async def _changes(self, document: str, reply: Reply) -> None:
+        cluster = await self._successor(document, reply)
+        if cluster is not None:
+            old = self._running()
+            reply(
+                Changes(
+                    old=old.config_version,
+                    new=cluster.config_version,
+                    stop=refusals(old, cluster),
+                    live=announcements(old, cluster),
+                )
+            )
+
+    async def _successor(self, document: str, reply: Reply) -> Cluster | None:
+        """Return a configuration that could follow the active one after a stop; where it cannot, say why."""
+        loaded = await asyncio.to_thread(load, "cluster.conf", document.encode(), self._types)
+        cluster = loaded.cluster
+        if cluster is None:
+            reply(UpdateRejected(reason="invalid", findings=loaded.lines))
+            return None
+        proposed, current = cluster.config_version, self._running().config_version
+        if proposed > current:
+            return cluster
+        findings = not_newer_lines(current, proposed)
+        reply(UpdateRejected(reason="not-newer", current=current, proposed=proposed, findings=findings))
+        return None
+
+    async def _reconfigure(self, document: str, reply: Reply) -> None:
+        cluster = await self._successor(document, reply)
+        if cluster is None:
+            return
+        proposed = cluster.config_version
+        request = HaltRequest(id=self._new_id(), asked_by=self._nodeid, document=document, cluster=cluster)
+        if (text := too_long(request)) is not None:
+            reply(UpdateRejected(reason="invalid", findings=(text,)))
+            return
+        self._ask(request, lambda outcome: self._halted_or_not(outcome, proposed, reply))
+
+    def _halted_or_not(self, outcome: Outcome, proposed: int, reply: Reply) -> None:
+        if outcome.code is Code.SUCCESS:
+            self._leaving.append(reply)
+            reply(
+                Progress(
+                    f"version {proposed} is on the disk of every member; all services stop, all nodes leave"
+                )
+            )
+        else:
+            reply(self._updated(outcome, proposed))
 
     def _objection(self, new: Cluster) -> UpdateRejected | None:
         session = self._participant().session
-        old = session.config if session.state is None else session.state.config
+        old = self._running()
         current, proposed = old.config_version, new.config_version
         if proposed <= current:
             return UpdateRejected(
@@ -257,13 +328,26 @@ class Desk:
         members = () if session.view is None else session.view.members
         findings = check_update(old, new, members)
         if not findings:
-            return None
+            refused = () if self._follower is None else refusals(old, new)
+            return self._rejected(new, refused) if refused else None
         reason = "other-name" if any(finding.code == "I65" for finding in findings) else "invalid"
         return UpdateRejected(
             reason=reason,
             current=current,
             proposed=proposed,
             findings=tuple(f"{finding.text} [{finding.code}]" for finding in findings),
+        )
+
+    def _running(self) -> Cluster:
+        session = self._participant().session
+        return session.config if session.state is None else session.state.config
+
+    def _rejected(self, new: Cluster, findings: Sequence[str]) -> UpdateRejected:
+        return UpdateRejected(
+            reason="invalid",
+            current=self._running().config_version,
+            proposed=new.config_version,
+            findings=tuple(findings),
         )
 
     def _override(self, nodename: str, reply: Reply) -> None:
@@ -330,7 +414,7 @@ def may_leave_in_order(node: Participant) -> bool:
     return allowed.begun and node.session.quorate is True and not allowed.must_stop
 
 
-def too_long(request: ConfigRequest) -> str | None:
+def too_long(request: ConfigRequest | HaltRequest) -> str | None:
     """Return why a configuration does not fit into the log, None where it does."""
     length = len(encode(Request(view_id=2**53, request=request)))
     if length <= CONFIG_BYTES_MAX:
@@ -339,6 +423,14 @@ def too_long(request: ConfigRequest) -> str | None:
         f"the configuration is too long: {length} bytes for the cluster's log, which takes {CONFIG_BYTES_MAX}; "
         "shorten it"
     )
+
+
+def _with_note(found: Status, note: str) -> Status:
+    """Return the status with a note at this node's own line."""
+    if not note:
+        return found
+    nodes = (replace(n, note="; ".join(filter(None, (n.note, note)))) if n.local else n for n in found.nodes)
+    return replace(found, nodes=tuple(nodes))
 
 
 def _acknowledged(outcome: Outcome) -> Answer:

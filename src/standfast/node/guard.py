@@ -36,6 +36,11 @@ class Guard:
         self._longest_ms = longest_ms
         self._woke = woke
 
+    def allow(self, longest_ms: int) -> None:
+        """From now on silences up to `longest_ms` are ordinary; changes nothing before `watch`."""
+        if self._longest_ms is not None:
+            self._longest_ms = longest_ms
+
     def look(self) -> None:
         """Give a sign of life; tells first if the last one is too long ago."""
         now_ms = clock_ms()

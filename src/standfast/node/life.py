@@ -18,6 +18,7 @@ from standfast.cluster.session import Identity
 from standfast.cluster.state import ClusterState, Outcome
 from standfast.conf.model import Cluster
 from standfast.engine.contract import Engine, EngineEvent, Message, Notice, Quorum
+from standfast.engine.corosync import CorosyncEngine
 from standfast.errors import StandfastError
 from standfast.membership.view import View
 from standfast.node.actions import Actions, Ending, EngineLost, Killed, Left, Refused, Restarting, Told
@@ -26,11 +27,14 @@ from standfast.node.agency import Agency
 from standfast.node.attempts import Attempts, agent_path
 from standfast.node.census import kill_services
 from standfast.node.control import ControlServer, listen
+from standfast.node.corosync_file import CorosyncFile
+from standfast.node.corosync_process import CONF
 from standfast.node.desk import Desk, may_leave_in_order
 from standfast.node.discovery import Agents
+from standfast.node.follower import Follower
 from standfast.node.forkserver import ForkServer
 from standfast.node.gate import Gate
-from standfast.node.guard import Guard
+from standfast.node.guard import Guard, longest_silence_ms
 from standfast.node.journal import Journal
 from standfast.node.keeper import Keeper, Machine
 from standfast.node.linkwatch import LinkWatch
@@ -79,8 +83,9 @@ async def live(
     longest_silence_ms: int | None,
     ready: Callable[[], None],
     keeper: Keeper,
+    corosync: CorosyncEngine | None = None,
 ) -> Ending:
-    """Run the daemon until it ends, and return why; `ready` is called when it listens.
+    """Run the daemon until it ends, and return why; `ready` is called when it listens. `corosync`: it is the engine.
 
     `longest_silence_ms` is for the guard; None: nobody takes over from this node. Raises RefusedError where the control
     socket cannot be made, and whatever a defect raises: then services are left as they are.
@@ -92,7 +97,9 @@ async def live(
     endings: list[Ending] = []
     try:
         async with asyncio.TaskGroup() as tasks:
-            daemon = Daemon(setup, engine, guard, keeper, listener=listener, tasks=tasks, ended=ended)
+            daemon = Daemon(
+                setup, engine, guard, keeper, corosync, listener=listener, tasks=tasks, ended=ended
+            )
             await daemon.begin(longest_silence_ms)
             ready()
             keeper.notifier.ready()
@@ -119,6 +126,7 @@ class Daemon:
         engine: Engine,
         guard: Guard,
         keeper: Keeper,
+        corosync: CorosyncEngine | None,
         *,
         listener: socket.socket,
         tasks: asyncio.TaskGroup,
@@ -134,9 +142,19 @@ class Daemon:
         self._is_told = False
         self._gate = Gate(guard.look)
         self._owner = Owner(
-            core.create(me, setup.config, setup.document), self._gate, guard.look, self._tell_standing
+            core.create(me, setup.config, setup.document), self._gate, guard.look, self._moved
         )
         self._journal = Journal(place.history)
+        self._corosync = corosync
+        self._follower: Follower | None = None
+        if corosync is not None:
+            self._follower = Follower(
+                CorosyncFile(CONF, place.cluster_conf, me.nodeid),
+                nodeid=me.nodeid,
+                participant=lambda: self._owner.participant,
+                refresh=self._refresh,
+                note=lambda event, text: self._journal.add(event, me.name, text),
+            )
         self._sender = Sender(engine)
         self._server = ForkServer(_server_environment(setup), tasks)
         agency = Agency(place.agents, self._server)
@@ -170,6 +188,7 @@ class Daemon:
             tell=self._owner.take,
             tasks=tasks,
             around=self,
+            follower=self._follower,
         )
         self._addresses = AddressBook()
         self._control = ControlServer(place.control_socket, listener, self._desk.take_call)
@@ -190,6 +209,7 @@ class Daemon:
                 sender=self._sender,
                 workshop=self._workshop,
                 addresses=self._addresses,
+                follower=self._follower,
                 attempts=self._attempts,
                 desk=self._desk,
                 journal=self._journal,
@@ -217,6 +237,8 @@ class Daemon:
         self._tell_standing()
         self._tasks.create_task(self._listen())
         self._tasks.create_task(self._send())
+        if self._follower is not None:
+            self._tasks.create_task(self._follower.run())
 
     def addresses(self) -> Addresses:
         """The addresses of the nodes, as far as they are known."""
@@ -247,6 +269,7 @@ class Daemon:
             case Left():
                 await _within(FLUSH_S_MAX, self._sender.flushed())
                 await _within(LEAVE_S_MAX, self._engine.leave())
+                await self._end_corosync()
                 self._desk.left()
             case Refused() | EngineLost():
                 await self._stop_everything()
@@ -271,6 +294,15 @@ class Daemon:
         await self._control.close(ANSWERS_S_MAX)
         await self._server.close()
         self._journal.add("daemon.ended", self._setup.me.name, _because(ending))
+
+    async def _end_corosync(self) -> None:
+        """Where the whole cluster stops for another configuration, corosync has to read it at its start."""
+        state = self._owner.participant.session.state
+        if self._follower is None or state is None or state.halt is None:
+            return
+        text = await self._follower.end()
+        event = "corosync.not-ended" if text else "corosync.ended"
+        self._journal.add(event, self._setup.me.name, text or f"for version {state.halt.version}")
 
     async def _stop_everything(self) -> None:
         """Stop what runs here without asking the cluster, which cannot be asked any more; a signal breaks it off."""
@@ -350,6 +382,18 @@ class Daemon:
         state = self._owner.participant.session.state
         record = None if state is None else state.service(service)
         return record is not None and record.frozen
+
+    def _moved(self) -> None:
+        """The participant may be another than before."""
+        self._tell_standing()
+        if self._follower is not None:
+            self._follower.look()
+
+    async def _refresh(self) -> None:
+        """corosync has read its file anew: what the daemon took from it is read again."""
+        assert self._corosync is not None
+        await self._corosync.refresh()
+        self._guard.allow(longest_silence_ms(self._corosync.token_ms))
 
     def _tell_standing(self) -> None:
         if self._keeper.notifier.is_heard:

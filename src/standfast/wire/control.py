@@ -70,6 +70,21 @@ class UpdateConfig(Struct, frozen=True, tag="update"):
     document: str
 
 
+class GetChanges(Struct, frozen=True, tag="changes"):
+    """Ask what a whole new cluster.conf would change for what the nodes say to each other; nothing is done."""
+
+    document: str
+
+
+class Reconfigure(Struct, frozen=True, tag="reconfigure"):
+    """Put a whole new cluster.conf onto every member's disk, then stop everything and leave on all nodes, here last.
+
+    It is in force when the nodes are started again. Answered by UpdateRejected, or by Acknowledged when all have left.
+    """
+
+    document: str
+
+
 class AcknowledgeFencing(Struct, frozen=True, tag="fence-ack"):
     """Declare, as a person who has seen it, that a victim is powered off (fence_ack_manual)."""
 
@@ -125,6 +140,8 @@ Call = (
     GetStatus
     | OperateService
     | UpdateConfig
+    | GetChanges
+    | Reconfigure
     | AcknowledgeFencing
     | GetHistory
     | LeaveCluster
@@ -249,6 +266,15 @@ class Updated(Struct, frozen=True, tag="updated", kw_only=True):
     new: int
 
 
+class Changes(Struct, frozen=True, tag="changes", kw_only=True):
+    """The answer to GetChanges: what needs a stop of the whole cluster (with the procedure), and what is taken live."""
+
+    old: int
+    new: int
+    stop: tuple[str, ...]
+    live: tuple[str, ...]
+
+
 class UpdateRejected(Struct, frozen=True, tag="update-rejected", kw_only=True):
     """Why an update did not happen (or not everywhere): `findings` are lines for a person.
 
@@ -297,7 +323,16 @@ class Progress(Struct, frozen=True, tag="progress"):
 
 
 Answer = (
-    Status | DaemonReport | Operated | Updated | UpdateRejected | Acknowledged | History | Failure | Progress
+    Status
+    | DaemonReport
+    | Operated
+    | Updated
+    | Changes
+    | UpdateRejected
+    | Acknowledged
+    | History
+    | Failure
+    | Progress
 )
 
 

@@ -19,7 +19,7 @@ counts there only after `engine N counts`; `engine N repeats` what it says of qu
 
 Operators: `ask OPTION SERVICE by=N [on=N]`, `churn SERVICE by=N times=K` (freeze, unfreeze), `check SERVICE failed`,
 `leave N [how=remove|unless_busy]`, `override N by=M`, `kill N by=M`, `expected VOTES by=N`, `votes N VOTES by=M`,
-`update by=N version=V [add=S] [drop=S] [change=S] [with=N] [without=N] [name=X]`.
+`update by=N version=V [add=S] [drop=S] [change=S] [with=N] [without=N] [name=X]`, `halt` with the same options.
 Looks: `status N`, `clocks`.
 """
 
@@ -31,6 +31,7 @@ from standfast.cluster import session as log
 from standfast.cluster.state import (
     ConfigRequest,
     ExpectedRequest,
+    HaltRequest,
     KillRequest,
     LeaveRequest,
     OperatorRequest,
@@ -231,10 +232,11 @@ class ClusterStory:
                 request = OverrideRequest(
                     id=number, asked_by=nodeid_of(options["by"]), victim=nodeid_of(nodeid)
                 )
-            case "update", []:
+            case (("update" | "halt"), []):
                 cluster = updated(self.newest(), options)
                 document = f"version {cluster.config_version}"
-                request = ConfigRequest(
+                kind = ConfigRequest if verb == "update" else HaltRequest
+                request = kind(
                     id=number, asked_by=nodeid_of(options["by"]), document=document, cluster=cluster
                 )
             case _:

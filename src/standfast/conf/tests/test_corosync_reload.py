@@ -17,7 +17,9 @@ from standfast.conf.reload import (
     STOP,
     Change,
     Effect,
+    announcements,
     corosync_changes,
+    refusals,
 )
 from standfast.terms import NodeId
 
@@ -77,7 +79,7 @@ DEVICE = QuorumDevice(host="q")
             replace(TRIO, nodes=TRIO.nodes[:2]),
             TRIO,
             Effect.LIVE,
-            f"node vapp3 is added: {LIVE}, quorum 2 becomes 2 at once; then start vapp3",
+            f"node vapp3 is added: {LIVE}, quorum 2 of 2 becomes 2 of 3 at once; then start vapp3",
         ),
         (
             replace(TRIO, nodes=(*TRIO.nodes, node(4))),
@@ -85,14 +87,14 @@ DEVICE = QuorumDevice(host="q")
             Effect.LIVE,
             (
                 "node vapp4 is removed: stop vapp4 (standfast leave, then systemctl stop corosync) before the update; the "
-                f"rest is {LIVE}, quorum 3 becomes 2 at once"
+                f"rest is {LIVE}, quorum 3 of 4 becomes 2 of 3 at once"
             ),
         ),
         (
             TRIO,
             replace(TRIO, nodes=(node(1, 3), *TRIO.nodes[1:])),
             Effect.LIVE,
-            f"node vapp1: votes 1 become 3: {LIVE}, quorum 2 becomes 3 at once",
+            f"node vapp1: votes 1 become 3: {LIVE}, quorum 2 of 3 becomes 3 of 5 at once",
         ),
         (
             TRIO,
@@ -104,7 +106,7 @@ DEVICE = QuorumDevice(host="q")
             TRIO,
             replace(TRIO, expected_votes=5),
             Effect.LIVE,
-            f"expected_votes (the sum of all votes) becomes 5: {LIVE}, quorum 2 becomes 3 at once",
+            f"expected_votes (the sum of all votes) becomes 5: {LIVE}, quorum 2 of 3 becomes 3 of 5 at once",
         ),
         (TRIO, with_messaging(port=6000), Effect.STOP, f"port 5405 of link 0 becomes 6000: {STOP}"),
         (TRIO, LINKED, Effect.LIVE, f"link 1 is added (port 5406): {LIVE}; open the port first"),
@@ -112,7 +114,7 @@ DEVICE = QuorumDevice(host="q")
         (
             LINKED,
             replace(LINKED, nodes=(node(1, 1, alt("new")), *LINKED.nodes[1:])),
-            Effect.LIVE,
+            Effect.TWICE,
             (
                 "node vapp1: link 1 has the name new instead of v1-b: remove the altnames of link 1 from every node with "
                 "one update, and add them with the next"
@@ -187,6 +189,18 @@ def test_hardest_change_comes_first() -> None:
         Effect.RESTART,
         Effect.LIVE,
     ]
+
+
+def test_what_cannot_be_taken_while_corosync_runs_is_refused_and_the_rest_is_announced() -> None:
+    new = replace(totem(link_mode=LinkMode.ACTIVE, cipher="aes128"), token_ms=8000)
+    assert refusals(TRIO, new) == (
+        f"encryption aes256 with sha256 becomes aes128 with sha256: {STOP}",
+        f"the use of links passive becomes active: {RESTART}",
+    )
+    assert announcements(TRIO, new) == (f"token 10000 becomes 8000: {LIVE}",)
+    renamed = replace(LINKED, nodes=(node(1, 1, alt("new")), *LINKED.nodes[1:]))
+    assert len(refusals(LINKED, renamed)) == 1
+    assert refusals(TRIO, replace(TRIO, token_ms=8000)) == ()
 
 
 @pytest.mark.parametrize(

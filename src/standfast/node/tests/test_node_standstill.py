@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from standfast.node.gate import Gate
-from standfast.node.guard import Guard, WatchfulSelector, longest_silence_ms
+from standfast.node.guard import Guard, WatchfulSelector, clock_ms, longest_silence_ms
 
 STOPPED = """
 import asyncio, sys
@@ -45,6 +45,25 @@ def test_standstill_is_told_before_any_event_that_waited() -> None:
             child.send_signal(signal.SIGCONT)
         told = child.stdout.read().decode().split()
     assert told[:2] == ["woke", "event"]
+
+
+def test_longer_token_time_makes_longer_standstills_ordinary() -> None:
+    guard = Guard()
+    told: list[int] = []
+    guard.allow(10_000)  # nothing is watched yet
+    guard.watch(0, told.append)
+    stand_still()
+    guard.look()
+    guard.allow(10_000)
+    stand_still()
+    guard.look()
+    assert len(told) == 1
+
+
+def stand_still() -> None:
+    since_ms = clock_ms()
+    while clock_ms() == since_ms:
+        pass
 
 
 def test_ordinary_life_is_no_standstill() -> None:
