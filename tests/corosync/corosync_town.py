@@ -259,6 +259,10 @@ class Town:
         """Propose a file by ccs_tool update."""
         return machine.run("ccs_tool", "update", self._proposed(machine, conf), check=check)
 
+    def begin_update(self, machine: Machine, conf: str) -> None:
+        """Propose a file, and do not wait for what becomes of it."""
+        machine.run("sh", "-c", f"ccs_tool update {self._proposed(machine, conf)} >/dev/null 2>&1 &")
+
     def reconfigure(
         self, machine: Machine, conf: str, *, check: bool = True
     ) -> subprocess.CompletedProcess[str]:

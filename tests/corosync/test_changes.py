@@ -158,3 +158,17 @@ def test_nothing_stops_where_one_node_cannot_write_the_file() -> None:
         town.wait_members(pair)
         pair[0].wait_conf(town.conf(2))
         assert pair[0].quorum() == (2, 1)
+
+
+def test_daemon_that_dies_while_an_update_is_stored_does_not_stop_it_from_being_taken() -> None:
+    with corosync_town(3) as town:
+        trio = town.start(town.conf(3), 3)
+        new = town.conf(3, version=2, token_ms=2 * TOKEN_MS)
+        trio[0].kill_daemon()
+        town.begin_update(trio[1], new)
+        trio[0].start_daemon()
+        for machine in trio:
+            machine.wait_value(TOKEN, str(2 * TOKEN_MS))
+            machine.wait_conf(new)
+        town.wait_members(trio)
+        assert len({machine.corosync_conf.read_text() for machine in trio}) == 1

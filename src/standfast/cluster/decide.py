@@ -92,9 +92,9 @@ def joiners(state: ClusterState, outlook: Outlook) -> tuple[Joiner, ...]:
 
 def refusal(state: ClusterState, hello: Hello) -> str | None:
     """Return why a node is not let in, as a sentence, None where it may come in."""
-    node = state.node(hello.nodeid)
     if state.halt is not None:
         return f"{HALTING}; start it when all nodes have left"
+    node = state.node(hello.nodeid)
     if node is None:
         return f'node "{hello.name}" with id {hello.nodeid} is not in cluster.conf version {state.config.config_version}'
     if node.name != hello.name:
@@ -300,10 +300,11 @@ def _halt(state: ClusterState, request: HaltRequest) -> Proposal:
         why = next((stuck for m in state.members if (stuck := _stuck_on(state, m.nodeid))), "")
     if why:
         return RejectConfig(request=request.id, reason="invalid", because=why)
-    if proposed <= current:
-        text = f"version {proposed} is not newer than version {current}"
-        return RejectConfig(request=request.id, reason="lost-race", because=text)
-    return BeginHalt(request=request.id, because=f"an operator wants a full stop for version {proposed}")
+    if proposed > current:
+        because = f"an operator wants a full stop for version {proposed}"
+        return BeginHalt(request=request.id, because=because)
+    text = f"version {proposed} is not newer than version {current}"
+    return RejectConfig(request=request.id, reason="lost-race", because=text)
 
 
 def _rollout(state: ClusterState) -> tuple[FinishRollout, ...]:

@@ -93,9 +93,10 @@ class Follower:
     def look(self) -> None:
         """Have corosync looked at, if there is a reason to."""
         occasion = self._occasion()
-        if occasion is not None and occasion != self._seen:
+        if occasion != self._seen:
             self._seen = occasion
-            self._stirred.set()
+            if occasion is not None:
+                self._stirred.set()
 
     async def run(self) -> None:
         """Look at corosync whenever there is a reason to, and again where something was missing; never ends."""
@@ -107,7 +108,9 @@ class Follower:
                 pass
             self._stirred.clear()
             if self._occasion() is not None:
-                self._complain(await self._follow())
+                text = await self._follow()
+                if text is not None:
+                    self._complain(text)
 
     async def _attempt(self, act: Callable[[], object]) -> str:
         try:
@@ -150,37 +153,42 @@ class Follower:
             waits_for=tuple(sorted(self._lacking & there - {self._nodeid})),
         )
 
-    async def _follow(self) -> str:
-        """Bring corosync to what the configuration wants; return "" or what is still missing."""
+    async def _follow(self) -> str | None:
+        """Bring corosync to what the configuration wants; return "" or what is missing, None where that has changed."""
         state = self._participant().session.state
         assert state is not None
         cluster = state.config
         try:
             wanted = await in_thread(lambda: self._file.put(cluster), PREPARE_S_MAX)
-            lacking = await self._missing(wanted)
+            lacking: str | None = await self._missing(wanted)
             was_behind = bool(lacking) or self._file.is_unread
             if was_behind:
-                lacking = await self._reload(wanted, lacking)
-            if not lacking:
+                lacking = await self._reload(wanted, lacking or "")
+            if lacking == "":
                 await self._refresh()
         except TimeoutError:
             return f"version {cluster.config_version} is not in force in corosync: it, or the resolver, does not answer"
         except _Failure as failure:
             return f"version {cluster.config_version} is not in force in corosync: {failure}"
+        if lacking is None:
+            return None
         if lacking:
             return f"version {cluster.config_version} is not in force in corosync: {lacking}"
         if was_behind:
             self._note("corosync.reloaded", f"version {cluster.config_version}")
         return ""
 
-    async def _reload(self, wanted: Mapping[str, Value], lacking: str) -> str:
-        """Wait until corosync has taken its file, and have it read by all where nobody else does."""
+    async def _reload(self, wanted: Mapping[str, Value], lacking: str) -> str | None:
+        """Wait until corosync has taken its file, and have it read by all where nobody else does.
+
+        Returns "", what is missing after all, or None where there is something else to be taken.
+        """
         loop = asyncio.get_running_loop()
         leave_it_until, reloads = loop.time() + GRACE_S, 0
         while lacking or self._file.is_unread:
             occasion = self._occasion()
             if occasion is None or occasion != self._seen:
-                return "the cluster has just changed"  # and another look comes at once
+                return None  # and another look comes as soon as there is an occasion
             if loop.time() > leave_it_until and (occasion.waits_for or reloads == RELOADS_MAX):
                 names = ", ".join(map(self._name_of, occasion.waits_for))
                 reason = f"{names} could not write its corosync.conf yet, and it is read by all when it has"
@@ -211,6 +219,6 @@ class Follower:
         return f"node {nodeid}" if state is None else state.name_of(nodeid)
 
     def _complain(self, text: str) -> None:
-        if text and text != self.complaint and not self._stirred.is_set():
+        if text and text != self.complaint:
             self._note("corosync.not-reloaded", f"{text}; it is tried again")
         self.complaint = text

@@ -10,11 +10,15 @@ from tests.processes.daemon.town import Node, Town, eventually, town
 
 from standfast.terms import ServiceName
 from standfast.wire.control import (
+    Acknowledged,
     Answer,
+    Changes,
     Code,
+    GetChanges,
     Operated,
     OperateService,
     Operation,
+    Reconfigure,
     UpdateConfig,
     Updated,
     UpdateRejected,
@@ -155,3 +159,30 @@ def test_node_that_was_away_gets_the_configuration_and_keeps_a_file_that_claims_
         eventually(lambda: 'config_version="1"' in second.conf.read_text())
         assert Path(f"{second.conf}.rejected-9").read_text() == claims_more
         assert first.conf.read_text() == second.conf.read_text()
+
+
+def test_full_stop_puts_the_file_on_every_disk_and_ends_every_daemon() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf(cluster.service("web")))
+        first, second = cluster.nodes
+        owner = cluster.owner("web")
+        more = '<clusternode name="vapp3" nodeid="3"/></clusternodes>'
+        new = cluster.conf(cluster.service("web"), version=2).replace("</clusternodes>", more)
+        new = new.replace('<cman two_node="1" expected_votes="1"/>', "<cman/>")
+        changes = first.ask(GetChanges(new))
+        assert isinstance(changes, Changes)
+        assert changes.stop[0].startswith("two_node is removed, vapp3 is added (quorum 1 becomes 2)")
+        assert first.ask(Reconfigure(new)) == Acknowledged("left the cluster")
+        assert [node.daemon and node.daemon.wait(30) for node in cluster.nodes] == [0, 0]
+        assert [node.conf.read_text() for node in cluster.nodes] == [new, new]
+        assert not owner.runs("web")
+        assert "cluster.halting" in second.log
+
+
+def test_full_stop_for_a_version_that_is_not_newer_is_refused() -> None:
+    with town() as cluster:
+        cluster.start(cluster.conf(version=5))
+        answer = cluster.nodes[0].ask(Reconfigure(cluster.conf(version=5)))
+        assert isinstance(answer, UpdateRejected)
+        assert (answer.reason, answer.current, answer.proposed) == ("not-newer", 5, 5)
+        assert all(node.takes_part() for node in cluster.nodes)
