@@ -1,6 +1,8 @@
 """What every engine promises: the same ordered sequence of views and messages for all members of a view.
 
 The promise is that of corosync's closed process groups: total order, virtual synchrony, self-delivery.
+Those who part, because a link broke or a node died, may end the view that they shared differently: each side has all that
+its own members said, and may lack what the others said last, in the middle of the order too.
 Source: design section 2 and 5; cpg_overview(3).
 """
 

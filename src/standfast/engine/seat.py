@@ -102,12 +102,14 @@ class Seat:
         self._aside.close()
         return self._sent.close()
 
-    def indispensable(self) -> int:
-        """How many of the group's messages cannot be kept from this daemon: those delivered, and up to its last own."""
-        assert self.group is not None
-        received = self.piped - self._ordered.tail(lambda event: isinstance(event, Message))
-        own = (n for n, message in enumerate(self.group.log, start=1) if message.sender == self.nodeid)
-        return max(received, *own, 0)
+    def received(self) -> int:
+        """How many of the group's messages were delivered to this daemon: they cannot be kept from it any more."""
+        return self.piped - self._ordered.tail(lambda event: isinstance(event, Message))
+
+    def take_beside(self, messages: Iterable[Message]) -> None:
+        """Get messages of the group that the other side of a cut does not get, after those that both have."""
+        for message in messages:
+            self._ordered.put(message)
 
     def pipe_until(self, count: int) -> None:
         """Let exactly the group's first `count` messages reach this daemon; those under way can be taken back."""

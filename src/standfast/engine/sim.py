@@ -124,6 +124,7 @@ class SimNetwork:
         self._ended: dict[NodeId, DepartureReason] = {}  # daemons that ended, which nobody has noticed yet
         self._dark: set[NodeId] = set()  # machines that went down, likewise
         self._acts = 0
+        self._beside: dict[int, Message] = {}  # by identity
         self._facts: dict[int, list[Callable[[], None]]] = {}  # what will be noticed, by time
         self._drawn: dict[tuple[int, int], tuple[int, int]] = {}
 
@@ -236,6 +237,10 @@ class SimNetwork:
 
         self._notice_in(self._shared_ms(MERGE_MS), noticed)
 
+    def is_beside(self, message: Message) -> bool:
+        """Whether only one side of a cut was given this message, at the end of the view that both had shared."""
+        return id(message) in self._beside
+
     def heal_all(self) -> None:
         """Mend every link."""
         for a, b in sorted(self._cuts):
@@ -329,7 +334,7 @@ class SimNetwork:
             return
         awake = components((nodeid for nodeid in seats if nodeid not in self._frozen), self._cuts)
         for side in (*awake, *((nodeid,) for nodeid in sorted(seats) if nodeid in self._frozen)):
-            least = max(seats[nodeid].indispensable() for nodeid in side)
+            least = max(seats[nodeid].received() for nodeid in side)
             count = self._rng.randint(least, len(group.log))
             for nodeid in side:
                 seats[nodeid].pipe_until(count)
@@ -342,6 +347,8 @@ class SimNetwork:
             self._topology.cut(a, b)
         for nodeid, seat in sorted(self._seats.items()):
             if not self._topology.is_reached(nodeid):
+                if seat.group is not None:
+                    self._end_view(seat.group, [seat])
                 seat.quit()
         views: dict[int, dict[NodeId, View]] = {}
         for nodeid, view in sorted(self._topology.form_views().items()):
@@ -357,10 +364,20 @@ class SimNetwork:
         seats = [self._seats[nodeid] for nodeid in views]
         origins = {id(seat.group): seat.group for seat in seats if seat.group is not None}
         for origin in origins.values():
-            together = [seat for seat in seats if seat.group is origin]
-            count = max(seat.piped for seat in together)
-            for seat in together:
-                seat.pipe_until(count)
+            self._end_view(origin, [seat for seat in seats if seat.group is origin])
         group = Group(seats)
         for seat in seats:
             seat.enter(group, views[seat.nodeid])
+
+    def _end_view(self, group: Group, together: list[Seat]) -> None:
+        """Give those who go on together the same messages of their view, and then what is left of their own.
+
+        What a daemon sends comes back to it; the sides of a cut then have different ends of one view.
+        """
+        count = max(seat.piped for seat in together)
+        senders = {seat.nodeid for seat in together}
+        rest = [Message(m.sender, m.payload) for m in group.log[count:] if m.sender in senders]
+        self._beside.update({id(message): message for message in rest})
+        for seat in together:
+            seat.pipe_until(count)
+            seat.take_beside(rest)

@@ -237,6 +237,21 @@ class Corrupted(Struct, frozen=True):
     nodeid: NodeId
 
 
+class Parted(Struct, frozen=True):
+    """A node reads at this place of the log what only its side of a cut was given."""
+
+    at_ms: int
+    nodeid: NodeId
+    point: Point
+
+
+class Diverged(Struct, frozen=True):
+    """A node noticed that its state differs from what others decided on."""
+
+    at_ms: int
+    nodeid: NodeId
+
+
 class Odd(Struct, frozen=True):
     """Something that the world could not do, since it makes no sense."""
 
@@ -276,6 +291,8 @@ Step = (
     | Activated
     | Folded
     | Corrupted
+    | Parted
+    | Diverged
     | Odd
     | Settled
 )

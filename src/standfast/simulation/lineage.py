@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from standfast.simulation.chronicle import (
     Corrupted,
     DaemonUp,
+    Diverged,
     Folded,
+    Parted,
     Point,
     Step,
 )
@@ -20,14 +22,28 @@ Epoch = tuple[int, int]
 
 
 def one_state(history: Sequence[Step]) -> Verdict:
-    """S3: at the same place of the log all nodes have the same state; not judged once a state was changed from outside."""
+    """S3: at the same place of the log all nodes have the same state; not judged once a state was changed from outside.
+
+    The sides of a cut may end their common view with different entries; from there on a number is no place of the log
+    until the next epoch. Nobody may take part with another state than those who decide.
+    """
     seen: dict[Point, int] = {}
+    parted: dict[Epoch, int] = {}
     for step in history:
-        if isinstance(step, Corrupted):
-            break
-        if isinstance(step, Folded) and seen.setdefault(step.point, step.content) != step.content:
-            text = f"node {step.nodeid} has another state than others at {step.point}"
-            return broken("S3", step.at_ms, text)
+        match step:
+            case Corrupted():
+                break
+            case Parted(point=(epoch, begun_view, index)):
+                parted[epoch, begun_view] = min(index, parted.get((epoch, begun_view), index))
+            case Diverged():
+                return broken("S3", step.at_ms, f"node {step.nodeid} took part with a state of its own")
+            case Folded():
+                is_place = step.point[2] < parted.get(step.point[:2], step.point[2] + 1)
+                if is_place and seen.setdefault(step.point, step.content) != step.content:
+                    text = f"node {step.nodeid} has another state than others at {step.point}"
+                    return broken("S3", step.at_ms, text)
+            case _:
+                pass
     return held("S3")
 
 

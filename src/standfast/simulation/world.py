@@ -238,6 +238,10 @@ class World:
                 self.counts["views"] += 1
                 self._feed(machine, daemon, part.Viewed(event))
             case Message():
+                state = daemon.participant.session.state
+                if state is not None and self.network.is_beside(event):
+                    point = (state.epoch, state.begun_view, state.index + 1)
+                    self.chronicle.append(steps.Parted(self.time.now_ms, machine.nodeid, point))
                 self._feed(machine, daemon, part.Delivered(event.sender, _decode(event.payload)))
             case Quorum():
                 self._feed(machine, daemon, part.QuorumSeen(event.view_id, event.quorate))
@@ -324,6 +328,8 @@ class World:
             case Note():
                 if effect.event in OWN_NOTES:
                     self.counts[f"notes: {effect.event}"] += 1
+                if effect.event == "state.diverged":
+                    self.chronicle.append(steps.Diverged(self.time.now_ms, machine.nodeid))
                 self.time.say(f"{machine.name} {effect.event} {effect.subject} {effect.text}")
             case Quit():
                 self.counts["daemons: refused"] += 1
