@@ -39,7 +39,7 @@ class Hello(Struct, frozen=True, tag=True, kw_only=True):
     config_version: int
     votes: int
     votes_total: int  # of all configured nodes
-    two_node: bool
+    arbiter: bool  # parts without the majority may be quorate
     lineage: Lineage | None = None
     restarting: bool = False  # it was evicted and stops everything; it will come back as a new incarnation
 

@@ -175,7 +175,7 @@ def _is_latest(best: Lineage, winners: tuple[NodeId, ...], heard: list[Hello]) -
     so the other half can have started nothing.
     """
     holders = [h for h in heard if h.nodeid in winners]
-    if any(h.two_node for h in holders):
+    if any(h.arbiter for h in holders):
         return True
     vouching = [h for h in heard if h.nodeid in winners or 0 < h.epoch_seen <= best.epoch]
     # Operators may have lowered the votes that the holders count. Whoever remembers a later epoch shows that more counted

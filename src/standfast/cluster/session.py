@@ -19,7 +19,7 @@ from standfast.cluster.state import (
 from standfast.conf.model import Cluster
 from standfast.membership.quorum import Ballot, electorate
 from standfast.membership.view import View
-from standfast.membership.votes import vote_table
+from standfast.membership.votes import has_arbiter, vote_table
 from standfast.terms import BootId, Incarnation, NodeId
 
 
@@ -125,7 +125,7 @@ def greeting(session: Session) -> Hello:
         config_version=session.config.config_version,
         votes=dict(ballot_of(session).table.votes).get(me.nodeid, 0),
         votes_total=electorate(ballot_of(session)),
-        two_node=session.config.two_node,
+        arbiter=has_arbiter(session.config),
         lineage=lineage,
         restarting=bool(session.evicted),
     )

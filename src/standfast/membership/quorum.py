@@ -131,17 +131,19 @@ def plain(table: VoteTable, members: tuple[NodeId, ...]) -> VoteTable:
     """
     ballot = step(step(Ballot(table=table), Present(members)), Configured(table))
     votes = tuple((nodeid, 0 if nodeid in table.leaving else count) for nodeid, count in table.votes)
-    return VoteTable(votes=votes, expected_votes=ballot.expected, two_node=table.two_node)
+    return VoteTable(
+        votes=votes, expected_votes=ballot.expected, two_node=table.two_node, arbiter=table.arbiter
+    )
 
 
 def is_majority(ballot: Ballot, nodes: Collection[NodeId]) -> bool:
-    """Whether what these nodes know survives as long as the cluster can be quorate; in two-node mode one is enough.
+    """Whether what these nodes know survives as long as the cluster can be quorate; with an arbiter one is enough.
 
     Where operators have lowered the expected votes below those of the configuration, they vouch for the nodes that are left
     out: then a majority of what is expected counts.
     """
     votes = sum(count for nodeid, count in ballot.table.votes if nodeid in nodes)
-    return ballot.table.two_node or 2 * votes > electorate(ballot)
+    return ballot.table.arbiter or 2 * votes > electorate(ballot)
 
 
 def electorate(ballot: Ballot) -> int:

@@ -94,7 +94,9 @@ def votes_of(cluster: Cluster) -> VoteTable:
     """Return the votes that the simulated engine judges quorum by."""
     votes = tuple((node.nodeid, node.votes) for node in cluster.nodes)
     expected = 1 if cluster.two_node else sum(vote for _, vote in votes)
-    return VoteTable(votes=votes, expected_votes=expected, two_node=cluster.two_node)
+    return VoteTable(
+        votes=votes, expected_votes=expected, two_node=cluster.two_node, arbiter=cluster.two_node
+    )
 
 
 def _service(rng: Random, plan: Plan, k: int) -> Service:

@@ -64,7 +64,7 @@ def hello_of(nodeid: NodeId, *, cluster: str = "story", view_id: int = 4) -> Hel
         config_version=1,
         votes=1,
         votes_total=3,
-        two_node=False,
+        arbiter=False,
     )
 
 

@@ -23,6 +23,7 @@ def table(*votes: int, expected: int | None = None, two_node: bool = False) -> V
         votes=tuple((NodeId(n), v) for n, v in enumerate(votes, start=1)),
         expected_votes=sum(votes) if expected is None else expected,
         two_node=two_node,
+        arbiter=two_node,
     )
 
 

@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from standfast.conf.messaging import Messaging, QuorumDevice
+from standfast.conf.model import Cluster, ClusterNode
 from standfast.membership.quorum import (
     Ballot,
     Configured,
@@ -18,12 +21,12 @@ from standfast.membership.quorum import (
     plain,
     step,
 )
-from standfast.membership.votes import VoteTable
+from standfast.membership.votes import VoteTable, vote_table
 from standfast.terms import NodeId
 
 NODES = tuple(NodeId(n) for n in range(1, 6))
 FIVE = VoteTable(votes=tuple((n, 1) for n in NODES), expected_votes=5)
-PAIR = VoteTable(votes=tuple((n, 1) for n in NODES[:2]), expected_votes=1, two_node=True)
+PAIR = VoteTable(votes=tuple((n, 1) for n in NODES[:2]), expected_votes=1, two_node=True, arbiter=True)
 
 nodes = st.sampled_from(NODES)
 numbers = st.integers(0, 9)
@@ -91,6 +94,22 @@ def test_one_node_that_an_operator_vouched_for_is_a_majority() -> None:
 
 def test_one_node_in_two_node_mode_is_a_majority() -> None:
     assert is_majority(folded(Present(NODES[:1]), table=PAIR), NODES[:1])
+
+
+@pytest.mark.parametrize(
+    "messaging",
+    [
+        Messaging(device=QuorumDevice(host="qnetd")),
+        Messaging(auto_tie_breaker=True),
+        Messaging(last_man_standing=True, wait_for_all=True),
+    ],
+)
+def test_one_node_that_an_arbiter_lets_go_on_is_a_majority(messaging: Messaging) -> None:
+    nodes = tuple(ClusterNode(name=f"vapp{n}", nodeid=n) for n in NODES[:2])
+    cluster = Cluster(name="c", config_version=1, nodes=nodes)
+    alone = folded(Present(NODES[:1]), table=vote_table(replace(cluster, messaging=messaging)))
+    assert is_majority(alone, NODES[:1])
+    assert not is_majority(folded(Present(NODES[:1]), table=vote_table(cluster)), NODES[:1])
 
 
 def test_engine_that_counts_by_itself_is_told_plain_numbers() -> None:
