@@ -17,7 +17,7 @@ from standfast.cli.health import ENGINE_PROGRAM, GROUP, Facts, Key, Listener
 from standfast.conf.load import Loaded, load
 from standfast.conf.model import Cluster
 from standfast.conf.parse import BYTES_MAX
-from standfast.conf.ports import Port, ports_of
+from standfast.conf.ports import Port, Protocol, ports_of
 from standfast.errors import UnreachableError
 from standfast.resources.operation import AGENT_DIRECTORY
 from standfast.wire.control import DaemonReport, Failure, GetDaemon, GetStatus, Status
@@ -50,7 +50,7 @@ def gather(ask: Ask, environ: Mapping[str, str]) -> Facts:
         report=report,
         daemon_refusal=daemon_refusal,
         watchdog_devices=tuple(sorted(str(device) for device in Path("/dev").glob("watchdog*"))),
-        listeners=() if cluster is None else tuple(find_listeners(ports_of(cluster))),
+        listeners=() if cluster is None else tuple(find_listeners(_links_of(cluster))),
         has_group=_has_group(),
         agent_folder=AGENT_DIRECTORY,
         agent_files=count_programs(Path(AGENT_DIRECTORY)),
@@ -114,6 +114,11 @@ def clock_is_synced() -> bool | None:
         return None
     status = ctypes.c_int.from_buffer(timex, _STATUS_OFFSET).value
     return not status & _STA_UNSYNC
+
+
+def _links_of(cluster: Cluster) -> Iterator[Port]:
+    """The ports that only corosync may have; the others are the daemon's own."""
+    return (port for port in ports_of(cluster) if port.protocol is Protocol.UDP)
 
 
 def find_listeners(ports: Iterable[Port], proc: Path = Path("/proc")) -> Iterator[Listener]:

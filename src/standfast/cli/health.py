@@ -295,7 +295,7 @@ def check_corosync(facts: Facts) -> Iterator[Finding]:
 
 
 def _judge_key(key: Key) -> Finding:
-    make = "make one with: corosync-keygen, and copy it to all nodes"
+    make = "make one with: standfast keygen, and copy it to all nodes"
     if key.refusal:
         return Finding(Grade.ERROR, "corosync key", f"{key.path}: {key.refusal}", make)
     if not KEY_BYTES_MIN <= key.length <= KEY_BYTES_MAX:

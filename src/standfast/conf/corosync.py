@@ -67,7 +67,6 @@ def _totem(cluster: Cluster, keyfile: str) -> Iterator[str]:
     yield from _pairs(
         version=2,
         cluster_name=cluster.name,
-        config_version=cluster.config_version,
         transport="knet",
         link_mode=totem.link_mode,
         token=cluster.token_ms,

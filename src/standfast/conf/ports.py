@@ -42,10 +42,17 @@ def ports_of(cluster: Cluster) -> tuple[Port, ...]:
         Port(port=port, protocol=Protocol.UDP, use=f"corosync, {_links(links)}")
         for port, links in by_port.items()
     )
+    asked = Port(
+        port=link_ports(cluster)[0], protocol=Protocol.TCP, use="standfastd, asked by a node that was away"
+    )
     device = cluster.messaging.device
     if device is None:
-        return tuple(own)
-    return (*own, Port(port=device.port, protocol=Protocol.TCP, host=device.host, use="corosync-qnetd"))
+        return (*own, asked)
+    return (
+        *own,
+        asked,
+        Port(port=device.port, protocol=Protocol.TCP, host=device.host, use="corosync-qnetd"),
+    )
 
 
 def _links(numbers: list[int]) -> str:

@@ -46,7 +46,7 @@ def key_file(cluster: Cluster) -> Path:
 
 
 def make_key(path: Path) -> None:
-    """Make a new random key, mode 0600. Raises EngineError when there is one already, OSError."""
+    """Make a new random key, mode 0400. Raises EngineError when there is one already, OSError."""
     if path.exists():
         raise EngineError(
             f"{path}: there is a key already, and nodes with different keys do not find each other; "
@@ -54,7 +54,7 @@ def make_key(path: Path) -> None:
             code="key-exists",
         )
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    replace_file_durably(path, os.urandom(KEY_BYTES), mode=0o600)
+    replace_file_durably(path, os.urandom(KEY_BYTES), mode=0o400)
 
 
 def check_key(path: Path) -> None:
@@ -76,7 +76,7 @@ def check_key(path: Path) -> None:
     if stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid != os.geteuid():
         raise EngineError(
             f"{path}: others may read the cluster's key (mode {stat.S_IMODE(status.st_mode):04o}, owner "
-            f"{status.st_uid}); mend it with: chmod 600 {path}; chown root {path}",
+            f"{status.st_uid}); mend it with: chmod 400 {path}; chown root {path}",
             code="key-unusable",
         )
 

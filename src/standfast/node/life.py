@@ -25,6 +25,7 @@ from standfast.node.actions import Actions, Ending, EngineLost, Killed, Left, Re
 from standfast.node.addressbook import AddressBook
 from standfast.node.agency import Agency
 from standfast.node.attempts import Attempts, agent_path
+from standfast.node.bulletin import tell_nodes
 from standfast.node.census import kill_services
 from standfast.node.control import ControlServer, listen
 from standfast.node.corosync_file import CorosyncFile
@@ -239,6 +240,9 @@ class Daemon:
         self._tasks.create_task(self._send())
         if self._follower is not None:
             self._tasks.create_task(self._follower.run())
+            self._tasks.create_task(
+                tell_nodes(CONF, setup.place.cluster_conf, setup.config, setup.me.nodeid, self._journal)
+            )
 
     def addresses(self) -> Addresses:
         """The addresses of the nodes, as far as they are known."""

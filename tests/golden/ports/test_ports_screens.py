@@ -109,4 +109,5 @@ def test_rules_come_before_those_that_drop(empty: Path, tmp_path: Path) -> None:
     assert accepted == {
         'udp dport 6809 accept comment "corosync, link 0"',
         'udp dport 6815 accept comment "corosync, link 1"',
+        'tcp dport 6809 accept comment "standfastd, asked by a node that was away"',
     }
