@@ -13,6 +13,7 @@ from standfast.node.exits import ExitStatus
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "systemd/standfastd.service"
+DROP_IN = ROOT / "systemd/corosync.service.d/standfast.conf"
 ENGINE_UNIT = "[Service]\nExecStart=/bin/true\n"  # stands for corosync's, which need not be installed here
 
 
@@ -51,6 +52,24 @@ def test_systemd_would_have_found_a_misspelt_setting(tmp_path: Path) -> None:
     assert "'KilMode'" in done.stderr
 
 
+def test_systemd_finds_nothing_wrong_with_what_corosync_does_first(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not there (package systemd)")
+    unit = tmp_path / "corosync.service"
+    unit.write_text(ENGINE_UNIT)
+    (tmp_path / "corosync.service.d").mkdir()
+    shutil.copy2(DROP_IN, tmp_path / "corosync.service.d")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)],
+        capture_output=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_daemon_comes_back_after_a_crash_and_not_where_somebody_must_look_first() -> None:
     service = settings("Service")
     prevented = {int(status) for status in service["RestartPreventExitStatus"].split()}
@@ -87,3 +106,6 @@ def test_unit_is_installed_where_systemd_looks(tmp_path: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith(".service")]
         assert name.partition("/")[2] == "data/lib/systemd/system/standfastd.service"
         assert archive.read(name) == UNIT.read_bytes()
+        (name,) = [name for name in archive.namelist() if name.endswith("/standfast.conf")]
+        assert name.partition("/")[2] == "data/lib/systemd/system/corosync.service.d/standfast.conf"
+        assert archive.read(name) == DROP_IN.read_bytes()

@@ -19,6 +19,9 @@ usage: standfast <word> [<options>]
     doctor             Say what is wrong with this node, and what to do
     check [<file>]     Say whether a cluster.conf is valid, and if not, where
     ports [<file>]     Show the ports that a cluster's firewalls must let through
+    keygen [<file>]    Make the key that the nodes of a cluster share
+    up                 Start this node: corosync, the daemon, and its part in the cluster
+    down               Stop this node: services, the daemon, corosync
     reconfigure <file> Stop the whole cluster for a cluster.conf that it cannot take while it runs
     leave              Stop this node's services, leave the cluster and end the daemon
     lab <word>         Run a whole cluster on this machine, to play with
@@ -73,7 +76,9 @@ def main(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
 
             return ports.main(rest, out, err)
         case "lab":
-            return _become_lab(rest, err)
+            return _become("standfast.lab", rest, err)
+        case "up" | "down" | "keygen":
+            return _become(f"standfast.node.{word}", rest, err)
         case "":
             err.write(USAGE)
             return 1
@@ -87,9 +92,9 @@ def run() -> int:
     return run_command(PROGRAM, lambda out, err: main(sys.argv[1:], out, err))
 
 
-def _become_lab(argv: Sequence[str], err: TextIO) -> int:
-    """Turn this process into the lab's program, which stands above the commands and cannot be imported here."""
-    command = [sys.executable, "-m", "standfast.lab", *argv]
+def _become(module: str, argv: Sequence[str], err: TextIO) -> int:
+    """Turn this process into a program of a room that the commands cannot import."""
+    command = [sys.executable, "-m", module, *argv]
     try:
         os.execv(sys.executable, command)
     except OSError as error:

@@ -1,7 +1,7 @@
 """The files of an isolated machine: everything is the host's, but for what makes a cluster node a machine of its own.
 
 Private are /run, /dev/shm, /etc/cluster, /etc/corosync, /etc/init.d, /etc/hosts, /etc/hostname, /var/lib/standfast,
-/var/lib/corosync, /proc, /sys and the boot id. The
+/var/lib/corosync, /var/log/cluster, /proc, /sys and the boot id. The
 folders around them are mirrored: a small tmpfs full of links to the host's entries, which stay reachable under /run/host.
 """
 
@@ -20,6 +20,7 @@ PRIVATE = (
     "etc/init.d",
     "var/lib/standfast",
     "var/lib/corosync",
+    "var/log/cluster",
     "run/standfast",
 )
 _SHARED_MEMORY = "mode=1777,size=512m"
@@ -48,6 +49,7 @@ def build_tree(directory: Path, root: Path, *, hostname: str, hosts: str, boot_i
         os.close(descriptor)
     _mirror(Path("/etc"), private={"cluster", "corosync", "init.d", "hosts", "hostname"})
     _mirror(Path("/var/lib"), private={"standfast", "corosync"})
+    _mirror(Path("/var/log"), private={"cluster"})
     for name in PRIVATE:
         target = Path("/") / name
         target.mkdir()
