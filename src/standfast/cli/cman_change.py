@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from standfast.cli.cman_daemon import Daemon
     from standfast.cli.cman_options import Options
 
+AFTER_LEAVE = "--after-leave"  # of standfast down: only corosync is left to be ended
 POLL_S = 0.1  # pause between two looks whether the daemon has ended
 
 
@@ -87,8 +88,12 @@ def leave(options: Options, daemon: Daemon, out: TextIO) -> int:
                 out.write(f"{text}\n")
                 out.flush()
             if not options.has("w"):
-                return 0
-        while options.has("w"):
+                break
+        if not options.has("w"):
+            if daemon.has_corosync:
+                daemon.begin("down", (AFTER_LEAVE,))
+            return 0
+        while True:
             _wait_a_moment(daemon, deadline)
     except UnreachableError as error:
         if error.code == "daemon-timeout":
@@ -97,6 +102,9 @@ def leave(options: Options, daemon: Daemon, out: TextIO) -> int:
             raise StopError(f"{PROGRAM}: Error leaving cluster: {reason(error)}") from error
     except StandfastError as error:
         raise StopError(f"{PROGRAM}: Error leaving cluster: {reason(error)}") from error
+    left = daemon.run("down", (AFTER_LEAVE,)) if daemon.has_corosync else ""
+    if left:
+        raise StopError(f"{PROGRAM}: left the cluster, but: {left}")
     return 0
 
 

@@ -14,7 +14,7 @@ from standfast.errors import StandfastError, UnreachableError
 
 TYPE_CHECKING = False  # type checkers know this name; the module typing takes 2 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 PROGRAM = "cman_tool"
 ANSWER_S_MAX = 5.0  # longest wait for the daemon's status
@@ -33,8 +33,24 @@ class StopError(Exception):
         self.status = status
 
 
+def _run(word: str, arguments: Sequence[str]) -> str:
+    from standfast.cli.node_program import run_node_program
+
+    return run_node_program(word, arguments)
+
+
+def _begin(word: str, arguments: Sequence[str]) -> None:
+    from standfast.cli.node_program import begin_node_program
+
+    begin_node_program(word, arguments)
+
+
 class Daemon:
-    """This node's daemon. `send` takes a line and a limit in seconds and gives the lines of the answer."""
+    """This node's daemon. `send` takes a line and a limit in seconds and gives the lines of the answer.
+
+    `run` and `begin` take the word "up" or "down" of standfast, and options: the one waits for its end and returns "" or
+    why it failed, the other does not wait. `has_corosync`: there may be one to be ended when the daemon has left.
+    """
 
     def __init__(
         self,
@@ -42,8 +58,14 @@ class Daemon:
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
+        run: Callable[[str, Sequence[str]], str] = _run,
+        begin: Callable[[str, Sequence[str]], None] = _begin,
+        has_corosync: bool = True,
     ) -> None:
+        self.has_corosync = has_corosync
         self._send = send
+        self.run = run
+        self.begin = begin
         self.clock = clock
         self.pause = pause
 
@@ -71,8 +93,12 @@ class Daemon:
 
 def daemon_here() -> Daemon:
     """Return the daemon that the environment names."""
-    path = control_socket(os.environ.get(PREFIX_VARIABLE, ""))
-    return Daemon(lambda line, timeout_s: answer_lines(line, socket_path=path, timeout_s=timeout_s))
+    prefix = os.environ.get(PREFIX_VARIABLE, "")
+    path = control_socket(prefix)
+    return Daemon(
+        lambda line, timeout_s: answer_lines(line, socket_path=path, timeout_s=timeout_s),
+        has_corosync=not prefix,  # a machine has one, and what has a prefix is less than a machine
+    )
 
 
 def call_line(call: Json) -> bytes:

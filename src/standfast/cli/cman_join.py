@@ -1,11 +1,9 @@
-"""cman_tool join: checks the command line and the file as the original did.
+"""cman_tool join: checks the command line and the file as the original did, and starts corosync and the daemon.
 
 Source: spec membership, sections 2, 9.1 and 9.2.
 """
 
 from __future__ import annotations
-
-from typing import NoReturn
 
 from standfast.cli.cman_daemon import NOT_RUNNING, PROGRAM, StopError
 
@@ -15,11 +13,6 @@ if TYPE_CHECKING:
 
     from standfast.cli.cman_daemon import Daemon
     from standfast.cli.cman_options import Options
-
-START_BY_HAND = (
-    'the daemon is not started from here yet; start it with "standfastd --engine solo" (a cluster of one node) or '
-    '"standfastd --engine local --sequencer SOCKET" (several nodes on this machine)'
-)
 
 ELSEWHERE = {
     "v": "votes come from cluster.conf; use 'cman_tool votes'",
@@ -34,8 +27,8 @@ ELSEWHERE = {
 """Options that would give this node other values than the rest of the cluster has, and where those come from."""
 
 
-def join(options: Options, daemon: Daemon, conf: str, err: TextIO) -> NoReturn:
-    """Check the command line and the file, and say how to start the daemon. Raises StopError in every case."""
+def join(options: Options, daemon: Daemon, conf: str, err: TextIO) -> int:
+    """Check the command line and the file, start the node, and with -q wait for quorum. Raises StopError."""
     if options.has("2") and options.numbers.get("e", 1) != 1:
         text = f"expected_votes value ({options.numbers['e']}) invalid in two node mode"
         raise StopError(f"{PROGRAM}: {text}")
@@ -46,7 +39,14 @@ def join(options: Options, daemon: Daemon, conf: str, err: TextIO) -> NoReturn:
         raise StopError(f"{PROGRAM}: Node is already active")
     name = options.names[0] if options.names else None
     _check_file(options, conf, name, err)
-    raise StopError(f"{PROGRAM}: cannot join: {START_BY_HAND}")
+    reason = daemon.run("up", ("--no-wait", *(("--name", name) if name is not None else ())))
+    if reason:
+        raise StopError(f"{PROGRAM}: cannot join: {reason}")
+    if options.has("q"):
+        from standfast.cli.cman_wait import wait
+
+        return wait(options, daemon)
+    return 0
 
 
 def _is_active(daemon: Daemon) -> bool:

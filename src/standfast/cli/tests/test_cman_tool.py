@@ -1,7 +1,7 @@
 """cman_tool against a daemon that answers as the test says: what it asks, what it prints, and its exit status."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -55,12 +55,16 @@ class World:
     def __init__(self, script: Script, conf: str = "/nowhere/cluster.conf") -> None:
         self.calls: list[Call] = []
         self.now_s = 100.0
+        self.programs: list[tuple[str, ...]] = []
+        self.failure = ""  # of a start or a stop
         self.out, self.err = io.StringIO(), io.StringIO()
         self._script = script
         self._conf = conf
 
     def run(self, *argv: str) -> int:
-        daemon = Daemon(self._send, clock=lambda: self.now_s, pause=self._pause)
+        daemon = Daemon(
+            self._send, clock=lambda: self.now_s, pause=self._pause, run=self._run, begin=self._begin
+        )
         return main(argv, daemon, self.out, self.err, conf=self._conf)
 
     @property
@@ -78,6 +82,13 @@ class World:
 
     def _pause(self, length_s: float) -> None:
         self.now_s += length_s
+
+    def _run(self, word: str, arguments: Sequence[str]) -> str:
+        self.programs.append((word, *arguments))
+        return self.failure
+
+    def _begin(self, word: str, arguments: Sequence[str]) -> None:
+        self.programs.append(("begin", word, *arguments))
 
 
 def always(*answers: Answer | UnreachableError) -> Script:
@@ -380,10 +391,46 @@ def test_join_with_a_file_that_is_not_valid_is_refused(conf: Path) -> None:
     assert world.said[1].endswith("cman_tool: Not joining, configuration is not valid\n")
 
 
-def test_join_says_how_the_daemon_is_started(conf: Path) -> None:
+def test_join_starts_the_node(conf: Path) -> None:
     world = World(always(GONE), str(conf))
-    assert world.run("join", "-n", "vapp1", "-c", "VMCluster") == 1
-    assert "standfastd --engine" in world.said[1]
+    assert world.run("join", "-n", "vapp1", "-c", "VMCluster") == 0
+    assert (world.programs, world.said) == ([("up", "--no-wait", "--name", "vapp1")], ("", ""))
+
+
+def test_join_says_why_the_node_does_not_start(conf: Path) -> None:
+    world = World(always(GONE), str(conf))
+    world.failure = "/etc/cluster/authkey: No such file or directory"
+    assert world.run("join", "-w") == 1
+    assert world.programs == [("up", "--no-wait")]
+    assert world.said == ("", "cman_tool: cannot join: /etc/cluster/authkey: No such file or directory\n")
+
+
+def test_join_waits_for_quorum_where_it_is_told_to(conf: Path) -> None:
+    world = World(in_turn(GONE, BLOCKED, BLOCKED, STATUS), str(conf))
+    assert world.run("-q", "join") == 0
+    assert world.now_s == 102.0
+    world = World(in_turn(GONE, BLOCKED), str(conf))
+    assert world.run("-q", "-t", "5", "join") == 2
+    assert world.said[1] == "Timed-out waiting for cluster\n"
+
+
+def test_leave_ends_corosync_as_well() -> None:
+    world = World(always(Progress("it leaves"), Acknowledged()))
+    assert world.run("leave") == 0
+    assert world.programs == [("begin", "down", "--after-leave")]
+    world = World(in_turn(Acknowledged(), GONE))
+    assert world.run("-w", "leave") == 0
+    assert world.programs == [("down", "--after-leave")]
+    world = World(in_turn(Acknowledged(), GONE))
+    world.failure = "corosync, process 7, did not end within 60 s"
+    assert world.run("-w", "leave") == 1
+    assert "left the cluster, but: corosync, process 7, did not end" in world.said[1]
+
+
+def test_refused_leave_ends_nothing() -> None:
+    world = World(always(BUSY))
+    assert world.run("leave") == 1
+    assert world.programs == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
