@@ -3,7 +3,7 @@
 import pytest
 from tests.corosync.corosync_town import TOKEN_MS, corosync_town
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 TOKEN = "runtime.config.totem.token"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from standfast.conf.corosync import render_corosync_conf
 from standfast.conf.corosync_map import Value, wanted_map
 from standfast.conf.model import Cluster
-from standfast.errors import EngineError
+from standfast.errors import ConfError, EngineError
 from standfast.node.corosync_process import check_key, check_local, key_file, resolve_addresses
 from standfast.node.files import replace_file_durably
 from standfast.terms import NodeId
@@ -58,7 +58,14 @@ class CorosyncFile:
     def _render(self, cluster: Cluster) -> tuple[str, Mapping[str, Value]]:
         key = key_file(cluster)
         check_key(key)
-        addresses = resolve_addresses(cluster, self._where)
+        try:
+            addresses = resolve_addresses(cluster, self._where)
+        except UnicodeError as failure:
+            raise ConfError(
+                f"{self._where}: the name of a node cannot be looked up ({failure}); use plain host names, of at most 63 "
+                f"letters between dots",
+                code="name-unresolved",
+            ) from failure
         (me,) = [node for node in cluster.nodes if node.nodeid == self._nodeid]
         check_local(addresses[me.nodeid], me.name)
         # What this machine needed when corosync was started, it still needs.

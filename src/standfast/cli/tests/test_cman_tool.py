@@ -305,6 +305,14 @@ def test_version_proposes_the_file_and_is_silent(conf: Path, wanted: str) -> Non
     assert world.said == ("", "")
 
 
+def test_version_passes_on_what_is_said_beforehand(conf: Path) -> None:
+    said = Progress("node vapp4 is added: taken while the cluster runs, quorum 2 of 3 becomes 3 of 4 at once")
+    rounds: list[list[Answer | UnreachableError]] = [[STATUS], [said, Updated(old=5, new=6)]]
+    world = World(lambda _call: rounds.pop(0), str(conf))
+    assert world.run("version", "-r0") == 0
+    assert world.said == (f"{said.text}\n", "")
+
+
 def test_version_that_is_not_the_file_s_is_refused(conf: Path) -> None:
     world = World(always(STATUS), str(conf))
     assert world.run("version", "-r", "7") == 1

@@ -9,6 +9,7 @@ from standfast.cluster import apply as folding
 from standfast.cluster.entry import (
     ActivateConfig,
     BeginEpoch,
+    BeginHalt,
     ConfigWritten,
     Decision,
     DeclareVictim,
@@ -115,6 +116,7 @@ def test_decision_about_a_service_that_is_unknown_changes_nothing() -> None:
         Evict(nodeid=TWO, incarnation=LIFE[TWO], because=""),
         BeginFencing(nodeid=TWO, generation=1, number=1, by=ONE, because=""),
         BeginEpoch(synced=(ONE,), hosts=(ONE,), because=""),
+        BeginHalt(request="r9", because=""),
         RemoveVotes(nodeid=TWO, because=""),
         RemoveVotes(nodeid=NodeId(9), because=""),
         Kill(request="r9", nodeid=TWO, incarnation=Incarnation("life-2-0"), because=""),
