@@ -65,6 +65,7 @@ class Follower:
         self._note = note
         self._lacking: frozenset[NodeId] = frozenset()
         self._seen: _Occasion | None = None
+        self._was_behind = False  # at the last look
         self._stirred = asyncio.Event()
         self.complaint = ""  # what of corosync is not as the configuration wants it, for a person
 
@@ -161,10 +162,15 @@ class Follower:
         try:
             wanted = await in_thread(lambda: self._file.put(cluster), PREPARE_S_MAX)
             lacking: str | None = await self._missing(wanted)
+            if not lacking and (self._was_behind or self._lacking - {self._nodeid}):
+                # What was missing is there: somebody's reload has come, or comes from the node that writes its file last.
+                self._file.is_unread = False
+            self._was_behind = bool(lacking)
             was_behind = bool(lacking) or self._file.is_unread
             if was_behind:
                 lacking = await self._reload(wanted, lacking or "")
             if lacking == "":
+                self._lacking = frozenset()
                 await self._refresh()
         except TimeoutError:
             return f"version {cluster.config_version} is not in force in corosync: it, or the resolver, does not answer"
