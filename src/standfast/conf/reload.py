@@ -34,8 +34,8 @@ class Change(Struct, frozen=True):
 
 
 STOP = (
-    "stop the cluster on every node (standfast leave, then systemctl stop corosync), put the new cluster.conf on every "
-    "node, then start every node; all but the last by one command: standfast reconfigure FILE"
+    "stop the cluster on every node (standfast down), put the new cluster.conf on every node, then start every node "
+    "(standfast up); all but the last by one command: standfast reconfigure FILE"
 )
 RESTART = f"corosync reads this at its start only: {STOP}"
 RESTART_DEVICE = f"corosync-qdevice reads this at its start only: {STOP}"
@@ -120,7 +120,7 @@ def _node_changes(old: Cluster, new: Cluster) -> Iterator[Change]:
         if nodeid not in after:
             yield Change(
                 Effect.LIVE,
-                f"node {node.name} is removed: stop {node.name} (standfast leave, then systemctl stop corosync) before "
+                f"node {node.name} is removed: stop {node.name} (standfast down) before "
                 f"the update; the rest is {LIVE}, {quorum}",
             )
     if old.expected_votes != new.expected_votes:

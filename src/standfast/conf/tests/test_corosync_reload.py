@@ -86,7 +86,7 @@ DEVICE = QuorumDevice(host="q")
             TRIO,
             Effect.LIVE,
             (
-                "node vapp4 is removed: stop vapp4 (standfast leave, then systemctl stop corosync) before the update; the "
+                "node vapp4 is removed: stop vapp4 (standfast down) before the update; the "
                 f"rest is {LIVE}, quorum 3 of 4 becomes 2 of 3 at once"
             ),
         ),
