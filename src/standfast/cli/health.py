@@ -143,7 +143,7 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
     """The daemon: it answers, has a quorum, and is synced."""
     status = facts.status
     if status is None:
-        cure = "with systemd: systemctl start standfastd"
+        cure = "standfast up"
         yield Finding(Grade.ERROR, "daemon", facts.daemon_refusal, cure)
         return
     standing = "" if facts.report is None else f" ({facts.report.standing})"

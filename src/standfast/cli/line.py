@@ -82,7 +82,7 @@ def _unreachable(error: OSError, socket_path: str) -> UnreachableError:
             code="daemon-died",
         )
     return UnreachableError(
-        f"{where}: no daemon answers here; start standfastd on this node",
+        f"{where}: no daemon answers here; start this node with: standfast up",
         code="daemon-down",
     )
 

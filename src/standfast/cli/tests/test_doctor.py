@@ -130,7 +130,7 @@ def test_node_that_is_well_has_nothing_but_good_findings() -> None:
             "the cluster has version 4, the file version 5",
             "ccs_tool update",
         ),
-        (check_daemon, AWAY, "error", "no daemon answers here", "systemctl start standfastd"),
+        (check_daemon, AWAY, "error", "no daemon answers here", "standfast up"),
         (
             check_daemon,
             replace(WELL, status=replace(STATUS, quorate=False)),
@@ -317,7 +317,7 @@ def test_findings_can_be_read_by_a_program() -> None:
     findings = json.loads(said)
     assert status == 2
     assert {"grade": "error", "subject": "daemon", "what": "no daemon answers here",
-            "cure": "with systemd: systemctl start standfastd"} in findings  # fmt: skip
+            "cure": "standfast up"} in findings  # fmt: skip
 
 
 def test_doctor_that_is_called_wrongly_looks_at_nothing() -> None:

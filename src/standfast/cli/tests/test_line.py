@@ -116,7 +116,7 @@ def test_missing_socket_is_no_daemon(place: Path) -> None:
     assert (error.code, system_reason(error)) == ("daemon-down", "No such file or directory")
     assert (
         str(error)
-        == f"{place}: No such file or directory: no daemon answers here; start standfastd on this node"
+        == f"{place}: No such file or directory: no daemon answers here; start this node with: standfast up"
     )
 
 

@@ -163,7 +163,7 @@ def test_command_without_a_daemon_says_what_to_do(
     ran = run(prefix, program(module, *argv))
     assert (ran.returncode, ran.stdout) == (code, "")
     assert ran.stderr.startswith(first)
-    assert ran.stderr.endswith("no daemon answers here; start standfastd on this node\n")
+    assert ran.stderr.endswith("no daemon answers here; start this node with: standfast up\n")
 
 
 def test_operation_is_carried_out(prefix: Path, daemon: Callable[[Callable[[Call], Reply]], None]) -> None:
