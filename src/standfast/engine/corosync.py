@@ -21,7 +21,7 @@ from standfast.engine.corosync_library import (
     Group,
     Reason,
 )
-from standfast.engine.corosync_settings import read_map
+from standfast.engine.corosync_settings import reaches_any, read_map
 from standfast.engine.flow import OWED_BYTES_MAX, SEND_BYTES_MAX, cost_of
 from standfast.engine.formation import Formation, Gone, Seat
 from standfast.engine.group_frames import Frame, Full, decode, encode
@@ -398,7 +398,9 @@ class CorosyncEngine:
         self._descriptor = group.descriptor()
         os.set_inheritable(self._descriptor, False)
         self._loop.add_reader(self._descriptor, self._readable)
-        if len(self._votes.votes) > 1:
+        others = [n for n, _ in self._votes.votes if n != self._nodeid]
+        # Changes of the ring are heard from here on; a ring that was there before is only in corosync's map.
+        if others and not await in_thread(lambda: reaches_any(others), CALL_S_MAX):
             # A corosync that has just started is alone at first. Who joins then would found a cluster of its own beside
             # one that is there, and one of the two would have to give up as soon as they meet.
             await within(SETTLE_TOKENS * self._token_ms / 1000, self._met.wait())

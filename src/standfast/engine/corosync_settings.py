@@ -4,7 +4,7 @@ Every call here can block while corosync hangs. Source: cmap_overview(3), corosy
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ctypes import byref, c_int, c_size_t, c_uint, c_uint64
 from typing import Any
 
@@ -27,6 +27,11 @@ def read_map(*keys: str) -> dict[str, str | int]:
         return found
     finally:
         library.cmap_finalize(handle)
+
+
+def reaches_any(nodeids: Iterable[int]) -> bool:
+    """Whether corosync has one of these nodes in its ring now. Can block; raises CorosyncError."""
+    return "joined" in read_map(*(f"runtime.members.{nodeid}.status" for nodeid in nodeids)).values()
 
 
 _INTEGERS: dict[int, Any] = {
