@@ -35,6 +35,7 @@ class Labour(Struct, frozen=True, kw_only=True):
     disk_version: int = 0
     writing: int | None = None
     write_failure: str = ""
+    write_failed: int = 0  # the version that this failure is about
     write_again_ms: int | None = None
     epoch_kept: int = 0
     keeping: int | None = None
@@ -105,7 +106,9 @@ def config_stored(labour: Labour, version: int, *, ok: bool, text: str, local_ms
     if ok:
         return replace(labour, writing=None, disk_version=version, write_failure="", write_again_ms=None)
     again = local_ms + WRITE_RETRY_MS
-    return replace(labour, writing=None, write_failure=text or "failed", write_again_ms=again)
+    return replace(
+        labour, writing=None, write_failure=text or "failed", write_failed=version, write_again_ms=again
+    )
 
 
 def epoch_stored(labour: Labour, epoch: int, *, ok: bool, local_ms: int) -> Labour:

@@ -134,12 +134,14 @@ def _take_part(  # noqa: PLR0917
     version, document = state.config.config_version, state.document
     if state.halt is not None:
         version, document = state.halt.version, state.halt.document
-    if version != labour.disk_version and labour.writing is None and labour.write_again_ms is None:
+    # What kept another version from the disk says nothing of this one: an operator may have made room meanwhile.
+    is_pausing = labour.write_again_ms is not None and labour.write_failed == version
+    if version != labour.disk_version and labour.writing is None and not is_pausing:
         tasks.append(WriteConfig(version=version, document=document))
     if state.rollout is not None and me.nodeid in state.rollout.waiting:
         if labour.disk_version == state.rollout.version:
             facts.append(ConfigWritten(version=state.rollout.version, ok=True))
-        elif labour.write_failure and labour.write_again_ms is not None:
+        elif labour.write_failure and is_pausing:
             facts.append(ConfigWritten(version=state.rollout.version, ok=False, text=labour.write_failure))
     if labour.epoch_kept < state.epoch and labour.keeping is None and labour.keep_again_ms is None:
         tasks.append(KeepEpoch(epoch=state.epoch))
