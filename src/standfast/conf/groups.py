@@ -235,7 +235,7 @@ def _check_resource(element: Element, where: str, agents: Collection[str]) -> It
 def _check_place(element: Element) -> Iterator[Finding]:
     """What is written on a place in the tree: how its failures are treated."""
     for name, _ in element.attributes:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__enforce_timeouts":
             yield not_acted_upon(element.line, f"{element.name}/@{name}")
 
 

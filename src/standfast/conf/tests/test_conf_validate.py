@@ -479,6 +479,12 @@ def test_fault_of_a_two_node_cluster_is_told(text: str, expected: str) -> None:
     assert expected in lines(text)
 
 
+def test_time_limits_of_agents_are_acted_upon_and_so_not_warned_of() -> None:
+    assert lines(service('<ip address="10.0.0.1" __enforce_timeouts="1"/>')) == lines(
+        service('<ip address="10.0.0.1"/>')
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
