@@ -23,6 +23,8 @@ LEVELS = {
     "service.recoverable": logging.WARNING,
     "daemon.woke": logging.WARNING,
     "cluster.note": logging.WARNING,
+    "config.not-written": logging.WARNING,
+    "engine.notice": logging.WARNING,
 }
 """Events that somebody has to look at now (error) or soon (warning); all others are for the record."""
 

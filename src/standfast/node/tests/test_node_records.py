@@ -90,6 +90,14 @@ def test_history_file_is_put_aside_when_it_is_long(tmp_path: Path) -> None:
     assert (tmp_path / "history.log.1").stat().st_size > FILE_BYTES_MAX
 
 
+@pytest.mark.parametrize("event", ["config.not-written", "engine.notice"])
+def test_what_somebody_has_to_look_at_soon_is_a_warning_in_the_log(
+    event: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Journal(tmp_path / "history.log").add(event, "vapp1", "why")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_history_that_cannot_be_written_is_told_once_and_still_remembered(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
