@@ -10,6 +10,7 @@ import os
 import signal
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,8 @@ from standfast.node.caller import process_ends, signal_process
 
 PID_FILE = Path("/run/corosync.pid")
 ANSWER_S_MAX = 10.0  # longest wait for a corosync that works
+LISTENS_S_MAX = 10.0  # longest wait for one that was just started
+AGAIN_S = 0.1  # pause between two tries
 END_S_MAX = 60.0  # longest wait for its end once it was asked to
 _FLOCK = "hhqqi4x"  # struct flock on 64 bit Linux: l_type, l_whence, l_start, l_len, l_pid
 
@@ -100,7 +103,7 @@ def purpose() -> Purpose:
         "nodelist.node.0.ring0_addr",
         "nodelist.node.1.ring0_addr",
     )
-    found = answered(lambda: read_map(*keys))
+    found = _once_it_listens(lambda: read_map(*keys))
     nodeid = found.get("runtime.votequorum.this_node_id")
     return Purpose(
         cluster=str(found.get("totem.cluster_name", "")),
@@ -142,6 +145,18 @@ def answered(call: Callable[[], T], limit_s: float = ANSWER_S_MAX) -> T:
         f"standfast down --force",
         code="corosync-hangs",
     )
+
+
+def _once_it_listens(call: Callable[[], T]) -> T:
+    """Return what a call returns; one that has only just been started listens a little later. Raises EngineError."""
+    deadline = time.monotonic() + LISTENS_S_MAX
+    while True:
+        try:
+            return answered(call)
+        except EngineError as failure:
+            if failure.code != "corosync-down" or time.monotonic() >= deadline:
+                raise
+        time.sleep(AGAIN_S)  # corosync has no event for this where somebody else has started it
 
 
 def _lock_holder(path: Path) -> int | None:
