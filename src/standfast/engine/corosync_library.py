@@ -36,6 +36,7 @@ _AGREED = 2
 _TRACK = 0x01 | 0x02  # what is now, and every change
 _INITIAL_RING = 0x01
 
+_IS_MEMBER = 1  # a node's state
 FLAG_QUORATE = 2
 FLAG_LAST_MAN_STANDING = 8
 FLAG_DEVICE = 64
@@ -290,9 +291,10 @@ class Votes:
         )
 
     def votes_of(self, nodeid: int) -> int | None:
-        """Return a node's votes; None when corosync never saw it."""
+        """Return a node's votes; None when corosync does not reach it."""
         try:
-            return int(self._info(nodeid).node_votes)
+            info = self._info(nodeid)
+            return int(info.node_votes) if info.node_state == _IS_MEMBER else None
         except CorosyncError as failure:
             if failure.number == ERR_NOT_EXIST:
                 return None

@@ -59,8 +59,7 @@ class QuorumWatch:
     ) -> None:
         """`table` is what corosync was started with; `refused` is told what corosync does not take of another one."""
         self._table = table
-        self._given: VoteTable | None = table  # what corosync counts by; None: it has to be looked at
-        self._is_renewed = False
+        self._is_told = False  # the cluster has said by which table; before, corosync counts by its file
         self._refusal = ""  # the last thing that it did not take
         self._needed = 0
         self._beat_s = beat_s
@@ -81,12 +80,12 @@ class QuorumWatch:
     def configure(self, table: VoteTable) -> None:
         """Have the votes counted by this table from now on."""
         self._table = table
+        self._is_told = True
         self._wake()
 
     def renew(self, beat_s: float) -> None:
         """Look again whether corosync counts by the table: it has read its file anew. `beat_s` holds from now on."""
         self._beat_s = beat_s
-        self._is_renewed = True
         self._wake()
 
     def close(self) -> None:
@@ -122,10 +121,8 @@ class QuorumWatch:
                 if self._wake_in in ready:
                     os.read(self._wake_in, 4096)
                 votes.dispatch()
-                if self._is_renewed:
-                    self._is_renewed = False
-                    self._given = None
-                if self._table != self._given and (self._is_due or self._wake_in in ready):
+                if self._is_told and (self._is_due or self._wake_in in ready):
+                    # Each time: corosync goes back to the numbers of its file when a node leaves, or when it reads it.
                     self._give(votes, self._table)
                     self._is_due = True
                 if self._is_due and self._ring:
@@ -142,14 +139,15 @@ class QuorumWatch:
     def _give(self, votes: Votes, table: VoteTable) -> None:
         """Tell corosync what differs from what it counts by; what it does not take is tried again at each change."""
         refusals = []
-        given, here = table, tuple(n for n, _ in table.votes if votes.votes_of(n) is not None)
-        table = plain(table, here)
+        leaving = table.leaving
+        table = plain(table, tuple(n for n, _ in table.votes if votes.votes_of(n) is not None))
         for nodeid, wanted in table.votes:
             known = votes.votes_of(nodeid)
             if known is not None and known != wanted:
-                refusals.append(
-                    _try(f"{wanted} votes for node {nodeid}", partial(votes.set_votes, nodeid, wanted))
-                )
+                what = f"{wanted} votes for node {nodeid}"
+                refusal = _try(what, partial(votes.set_votes, nodeid, wanted))
+                if nodeid not in leaving:  # else quorum waits until it is gone
+                    refusals.append(refusal)
         count = votes.count()
         self._needed = 0
         if not table.two_node and not count.flags & (FLAG_LAST_MAN_STANDING | FLAG_DEVICE):
@@ -164,8 +162,6 @@ class QuorumWatch:
         if refusal and refusal != self._refusal:
             self._refused(f"corosync does not take {refusal}; it is tried again when its votes change")
         self._refusal = refusal
-        if not refusal:
-            self._given = given
 
     def _note_ring(self, ring: int) -> None:
         self._ring = ring
