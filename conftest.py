@@ -17,10 +17,14 @@ def must_run_all() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that start daemons together: one after the other, however many processes run the suite."""
+    """Keep the tests that start daemons together: one after the other, however many processes run the suite.
+
+    Those on corosync are a row of their own, as long as the other; they wait for its token most of the time.
+    """
     for item in items:
         if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.xdist_group("lab"))
+            row = "corosync" if "corosync" in item.nodeid else "lab"
+            item.add_marker(pytest.mark.xdist_group(row))
 
 
 def _count_skipped(config: pytest.Config) -> int:
