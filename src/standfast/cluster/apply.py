@@ -119,7 +119,7 @@ def apply_observation(state: ClusterState, observation: Observation, sender: Nod
         case ConfigWritten():
             return _config_written(state, fact, sender)
         case EpochKept():
-            if fact.epoch != state.epoch or sender in state.kept:
+            if fact.epoch != state.present_epoch or sender in state.kept:
                 return state
             return replace(state, kept=tuple(sorted((*state.kept, sender))))
         case Vacant():

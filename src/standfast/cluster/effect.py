@@ -6,6 +6,7 @@ Pure. One function of the shell turns each of these into an action.
 from msgspec import Struct
 
 from standfast.cluster.entry import Entry
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.state import Outcome
 from standfast.conf.model import Cluster
 from standfast.fencing.domain import CancelAttempt, StartAttempt
@@ -33,7 +34,7 @@ class WriteConfig(Struct, frozen=True, tag=True, kw_only=True):
 class KeepEpoch(Struct, frozen=True, tag=True, kw_only=True):
     """Write the epoch to this node's disk so that it survives a loss of power."""
 
-    epoch: int
+    epoch: Epoch
 
 
 class UseConfig(Struct, frozen=True, tag=True, kw_only=True):

@@ -6,7 +6,7 @@ Pure. Source: spec membership, sections 1, 9.8 and 9.10.
 from collections.abc import Mapping
 
 from standfast.cluster.participant import Participant
-from standfast.cluster.session import ballot_of, has_begun
+from standfast.cluster.session import ballot_of, has_begun, last_epoch
 from standfast.cluster.state import ClusterState
 from standfast.conf.model import Cluster
 from standfast.fencing.domain import Fencing
@@ -83,7 +83,7 @@ def membership_of(node: Participant, nodeid: NodeId, addresses: Addresses) -> Me
 
 def _generation(node: Participant) -> int:
     session = node.session
-    return max(session.epoch_seen, session.me.epoch_seen) if session.state is None else session.state.epoch
+    return last_epoch(session).number if session.state is None else session.state.epoch
 
 
 def _condition(node: Participant, nodeid: NodeId) -> NodeState:

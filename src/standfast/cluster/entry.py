@@ -6,6 +6,7 @@ Pure. Source: design section 2. The engine's own entry, the View, is engine.cont
 import msgspec
 from msgspec import Struct
 
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.state import ClusterState, OperatorRequest
 from standfast.fencing.domain import BeginFencing
 from standfast.services.proposal import ServiceFact, ServiceProposal
@@ -18,9 +19,8 @@ class Lineage(Struct, frozen=True):
     Sides that part may end a view with different entries, and as many: only the state's digest tells them apart.
     """
 
-    epoch: int
+    epoch: Epoch
     index: int
-    begun_view: int
     digest: str
 
 
@@ -35,7 +35,7 @@ class Hello(Struct, frozen=True, tag=True, kw_only=True):
     boot_id: BootId
     protocol: int
     protocol_min: int
-    epoch_seen: int
+    epoch_seen: Epoch
     config_version: int
     votes: int
     votes_total: int  # of all configured nodes
@@ -105,7 +105,7 @@ class Vacant(Struct, frozen=True, tag=True, kw_only=True):
 class EpochKept(Struct, frozen=True, tag=True, kw_only=True):
     """This node will remember the epoch, even if its power fails."""
 
-    epoch: int
+    epoch: Epoch
 
 
 Fact = ServiceFact | FenceResult | ConfigWritten | Vacant | EpochKept

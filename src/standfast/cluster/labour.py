@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from standfast.cluster.effect import KeepEpoch, TakeInventory, Task, WriteConfig
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.state import OperatorRequest
 from standfast.fencing.domain import AttemptId, CancelAttempt, StartAttempt
 from standfast.services.work import GiveUpWork, Phase, ServiceWork, StartService, StopService
@@ -37,8 +38,8 @@ class Labour(Struct, frozen=True, kw_only=True):
     write_failure: str = ""
     write_failed: int = 0  # the version that this failure is about
     write_again_ms: int | None = None
-    epoch_kept: int = 0
-    keeping: int | None = None
+    epoch_kept: Epoch = Epoch()
+    keeping: Epoch | None = None
     keep_again_ms: int | None = None
     asked: tuple[OperatorRequest, ...] = ()
 
@@ -111,7 +112,7 @@ def config_stored(labour: Labour, version: int, *, ok: bool, text: str, local_ms
     )
 
 
-def epoch_stored(labour: Labour, epoch: int, *, ok: bool, local_ms: int) -> Labour:
+def epoch_stored(labour: Labour, epoch: Epoch, *, ok: bool, local_ms: int) -> Labour:
     """The epoch was written to disk, or is to be tried again after WRITE_RETRY_MS."""
     if ok:
         return replace(labour, keeping=None, keep_again_ms=None, epoch_kept=epoch)

@@ -211,7 +211,7 @@ def _advanced(session: Session, state: ClusterState) -> Session:
         session,
         state=state,
         checkpoints=checkpoints,
-        epoch_seen=max(session.epoch_seen, state.epoch),
+        epoch_seen=state.present_epoch,
         config=state.config,
         document=state.document,
     )

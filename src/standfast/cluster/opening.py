@@ -6,6 +6,7 @@ Pure. Source: design section 2, joining and merging.
 from msgspec.structs import replace
 
 from standfast.cluster.entry import Hello, Joiner, Lineage, Open, Snapshot
+from standfast.cluster.epoch import remembers_nothing_later
 from standfast.cluster.membership import form
 from standfast.cluster.session import Session, ballot_of
 from standfast.membership.quorum import is_majority
@@ -41,24 +42,22 @@ def open_view(session: Session, nodes: frozenset[NodeId]) -> Session:
         session = replace(session, synced=(), state=None, checkpoints=())
         return replace(session, evicted="the cluster began anew without this node") if lost else session
     sizes = {lineage: sum(1 for _, other in with_state if other == lineage) for _, lineage in with_state}
-    # Two parts may have begun an epoch of the same number; the later view had a majority that knew nothing of the earlier.
-    _, best = max(
-        with_state,
-        key=lambda pair: (pair[1].epoch, pair[1].begun_view, pair[1].index, sizes[pair[1]], -pair[0]),
-    )
-    winners = tuple(sorted(nodeid for nodeid, lineage in with_state if lineage == best))
-    if not _is_latest(best, winners, heard):
+    latest = [(nodeid, lineage) for nodeid, lineage in with_state if _is_latest(lineage, heard)]
+    if not latest:
         lost = session.state is not None
         session = replace(session, synced=(), state=None, checkpoints=())
         text = "what the cluster knew last was lost with the nodes that knew it"
         return replace(session, evicted=text) if lost else session
+    # Of two parts that went on, the one of the later view had a majority that knew nothing of the other.
+    _, best = max(latest, key=lambda pair: (pair[1].epoch, pair[1].index, sizes[pair[1]], -pair[0]))
+    winners = tuple(sorted(nodeid for nodeid, lineage in with_state if lineage == best))
     if session.me.nodeid in winners:
         return replace(session, synced=winners)
     state = session.state
     session = replace(session, synced=winners, state=None, checkpoints=())
     if state is None:
         return session
-    if state.epoch == best.epoch and state.begun_view == best.begun_view:
+    if state.present_epoch == best.epoch:
         note = "this node missed the last entries of its view; it is synced anew"
         return replace(session, greet=True, notes=(*session.notes, note))
     return replace(session, evicted="the cluster went on without this node")
@@ -89,7 +88,7 @@ def founding(session: Session, wall_s: int) -> Snapshot | None:
     if not session.quorate or session.evicted or session.snapshots or session.me.nodeid != founder(session):
         return None
     hellos = _related(session)
-    epoch = 1 + max(h.epoch_seen for h in hellos)
+    epoch = 1 + max(h.epoch_seen.number for h in hellos)
     listed = {n.nodeid: n.name for n in session.config.nodes}
     own = [h for h in hellos if listed.get(h.nodeid) == h.name]
     if not is_majority(ballot_of(session), {h.nodeid for h in own}):
@@ -166,7 +165,7 @@ def _related(session: Session) -> tuple[Hello, ...]:
     return tuple(h for h in session.hellos if h.cluster == session.me.cluster)
 
 
-def _is_latest(best: Lineage, winners: tuple[NodeId, ...], heard: list[Hello]) -> bool:
+def _is_latest(lineage: Lineage, heard: list[Hello]) -> bool:
     """Whether no later state than this can exist: half of the votes has it, or remembers no later epoch.
 
     A later epoch was kept by a majority before anything was started in it, and a majority and a half share a node. How many
@@ -174,13 +173,14 @@ def _is_latest(best: Lineage, winners: tuple[NodeId, ...], heard: list[Hello]) -
     remembers nothing (a new or diskless one) vouches for nothing. In two-node mode the half with the state was not fenced,
     so the other half can have started nothing.
     """
-    holders = [h for h in heard if h.nodeid in winners]
+    holders = [h for h in heard if h.lineage == lineage]
     if any(h.arbiter for h in holders):
         return True
-    vouching = [h for h in heard if h.nodeid in winners or 0 < h.epoch_seen <= best.epoch]
+    vouching = [h for h in heard if h in holders or remembers_nothing_later(h.epoch_seen, lineage.epoch)]
     # Operators may have lowered the votes that the holders count. Whoever remembers a later epoch shows that more counted
     # since: then it is half of the most that anybody knows of.
-    counting = heard if any(h.epoch_seen > best.epoch for h in heard) else holders
+    is_passed = any(h not in vouching and h.epoch_seen.number for h in heard)
+    counting = heard if is_passed else holders
     return 2 * sum(h.votes for h in vouching) >= max(h.votes_total for h in counting)
 
 

@@ -25,6 +25,7 @@ from standfast.cluster.effect import (
     UseVotes,
 )
 from standfast.cluster.entry import Barrier, Entry, encode
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.history import changes
 from standfast.cluster.labour import Labour
 from standfast.cluster.opening import OPEN_WAIT_MS
@@ -114,7 +115,7 @@ class ConfigStored(Struct, frozen=True, tag=True, kw_only=True):
 class EpochStored(Struct, frozen=True, tag=True, kw_only=True):
     """The epoch was written to disk, or could not be."""
 
-    epoch: int
+    epoch: Epoch
     ok: bool
     text: str = ""
 
@@ -343,9 +344,7 @@ def _epoch_stored(node: Participant, event: EpochStored, local_ms: int) -> tuple
     node = replace(node, labour=labour)
     if event.ok:
         return node, []
-    text = (
-        f"epoch {event.epoch} could not be written: {event.text}; no service starts before a majority has it"
-    )
+    text = f"epoch {event.epoch.number} could not be written: {event.text}; no service starts before a majority has it"
     return node, [Note(event="epoch.not-kept", subject=node.session.me.name, text=text)]
 
 

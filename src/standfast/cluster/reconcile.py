@@ -143,10 +143,11 @@ def _take_part(  # noqa: PLR0917
             facts.append(ConfigWritten(version=state.rollout.version, ok=True))
         elif labour.write_failure and is_pausing:
             facts.append(ConfigWritten(version=state.rollout.version, ok=False, text=labour.write_failure))
-    if labour.epoch_kept < state.epoch and labour.keeping is None and labour.keep_again_ms is None:
-        tasks.append(KeepEpoch(epoch=state.epoch))
-    elif labour.epoch_kept >= state.epoch and me.nodeid not in state.kept:
-        facts.append(EpochKept(epoch=state.epoch))
+    epoch = state.present_epoch
+    if labour.epoch_kept != epoch and labour.keeping is None and labour.keep_again_ms is None:
+        tasks.append(KeepEpoch(epoch=epoch))
+    elif labour.epoch_kept == epoch and me.nodeid not in state.kept:
+        facts.append(EpochKept(epoch=epoch))
     leave = False
     if member.leaving and not tasks and not any(needs_care(w) for w in labour.services):
         if any(me.nodeid in record.may_run_on for record in state.services):

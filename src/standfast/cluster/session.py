@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from standfast.cluster.entry import Checkpoint, Entry, Hello, Lineage
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.state import (
     PROTOCOL_VERSION,
     PROTOCOL_VERSION_MIN,
@@ -31,7 +32,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     name: str
     incarnation: Incarnation
     boot_id: BootId
-    epoch_seen: int = 0  # the highest epoch that this machine remembers from earlier runs
+    epoch_seen: Epoch = Epoch()  # the last epoch that this machine remembers from earlier runs
 
 
 class Unfolded(Struct, frozen=True):
@@ -66,7 +67,7 @@ class Session(Struct, frozen=True, kw_only=True):
     snapshots: tuple[Incarnation, ...] = ()  # joiners that got a snapshot from this node in this view
     open_sent: bool = False
     checkpoints: tuple[tuple[int, ClusterState], ...] = ()
-    epoch_seen: int = 0
+    epoch_seen: Epoch | None = None  # the last one of this run
     barrier: int = 0  # the last one that came back
     # What operators ask in a view in which nobody decides anything else: see cluster.blocked.
     pleas: tuple[ExpectedRequest, ...] = ()
@@ -107,11 +108,16 @@ def cluster_now_ms(session: Session, local_ms: int) -> int:
     return session.state.now_ms + max(0, local_ms - session.anchor_ms)
 
 
+def last_epoch(session: Session) -> Epoch:
+    """Return the last epoch that this node took part in, or its disk remembers."""
+    return session.me.epoch_seen if session.epoch_seen is None else session.epoch_seen
+
+
 def greeting(session: Session) -> Hello:
     """Return this node's Hello for the current view."""
     assert session.view is not None
     me, state = session.me, session.state
-    lineage = None if state is None else Lineage(state.epoch, state.index, state.begun_view, digest(state))
+    lineage = None if state is None else Lineage(state.present_epoch, state.index, digest(state))
     return Hello(
         view_id=session.view.view_id,
         cluster=me.cluster,
@@ -121,7 +127,7 @@ def greeting(session: Session) -> Hello:
         boot_id=me.boot_id,
         protocol=PROTOCOL_VERSION,
         protocol_min=PROTOCOL_VERSION_MIN,
-        epoch_seen=max(session.epoch_seen, me.epoch_seen),
+        epoch_seen=last_epoch(session),
         config_version=session.config.config_version,
         votes=dict(ballot_of(session).table.votes).get(me.nodeid, 0),
         votes_total=electorate(ballot_of(session)),

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from msgspec import Struct, json
 
+from standfast.cluster.epoch import Epoch
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.fencing.domain import FenceDomain
 from standfast.membership.quorum import Ballot, is_majority
@@ -173,7 +174,7 @@ class Halt(Struct, frozen=True, kw_only=True):
 class ClusterState(Struct, frozen=True, kw_only=True):
     """Everything that the log folds into. Tuples of records are sorted by node id or name."""
 
-    epoch: int  # grows when a quorate part begins to decide in a new view
+    epoch: int  # its number: grows by one when a quorate part begins to decide in a new view
     begun_by: NodeId
     begun_view: int
     kept: tuple[NodeId, ...]  # members that have this epoch on their disks
@@ -193,6 +194,11 @@ class ClusterState(Struct, frozen=True, kw_only=True):
     rollout: Rollout | None = None
     halt: Halt | None = None
     estranged: tuple[tuple[NodeId, str], ...] = ()  # removed from the configuration while they were members
+
+    @property
+    def present_epoch(self) -> Epoch:
+        """The epoch of this state."""
+        return Epoch(number=self.epoch, view=self.begun_view)
 
     def member(self, nodeid: NodeId) -> Member | None:
         """The member with this node id."""

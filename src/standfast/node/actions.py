@@ -22,6 +22,7 @@ from standfast.cluster.effect import (
     WriteConfig,
 )
 from standfast.cluster.entry import encode
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.participant import ConfigStored, EpochStored, Event
 from standfast.engine.contract import Engine
 from standfast.fencing.domain import CancelAttempt, StartAttempt
@@ -162,7 +163,7 @@ class Actions:
         self._journal.add(event, self._nodename, said)
         self._tell(ConfigStored(version=version, ok=not text, text=text))
 
-    async def _keep_epoch(self, epoch: int) -> None:
+    async def _keep_epoch(self, epoch: Epoch) -> None:
         text = ""
         try:
             await asyncio.to_thread(write_epoch, self._place.epoch, epoch)

@@ -5,6 +5,7 @@ Source: spec membership, section 2.1.
 
 from pathlib import Path
 
+from standfast.cluster.epoch import Epoch
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.conf.own_node import own_node
 from standfast.errors import ConfError
@@ -37,20 +38,25 @@ def read_boot_id(override: str) -> str:
     return override or BOOT_ID_FILE.read_text().strip()
 
 
-def read_epoch(path: Path) -> int:
-    """Return the highest epoch that is remembered, 0 where there is none. Raises ConfError, OSError."""
+def read_epoch(path: Path) -> Epoch:
+    """Return the last epoch that is remembered, number 0 where there is none. Raises ConfError, OSError.
+
+    The file holds its number and the view in which it began; a file of the first form holds the number alone.
+    """
     try:
-        text = path.read_text(errors="replace").strip()
+        words = path.read_text(errors="replace").split()
     except FileNotFoundError:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 18):
+        return Epoch()
+    if not (1 <= len(words) <= 2 and all(w.isascii() and w.isdigit() and len(w) < 20 for w in words)):
         raise ConfError(
-            f"{path}: this is no epoch number; write the highest number that another node has in its file",
+            f"{path}: this is no epoch, which is its number and the view in which it began; "
+            "write what the file of a node that is a member now holds",
             code="epoch-unreadable",
         )
-    return int(text)
+    number, view, *_ = (*(int(word) for word in words), 0)
+    return Epoch(number=number, view=view)
 
 
-def write_epoch(path: Path, epoch: int) -> None:
+def write_epoch(path: Path, epoch: Epoch) -> None:
     """Remember an epoch, whatever happens to the power. Waits for the disk. Raises OSError."""
-    replace_file_durably(path, f"{epoch}\n".encode(), mode=0o644)
+    replace_file_durably(path, f"{epoch.number} {epoch.view}\n".encode(), mode=0o644)

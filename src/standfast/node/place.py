@@ -52,7 +52,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
     @property
     def epoch(self) -> Path:
-        """Holds the highest epoch that this node took part in."""
+        """Holds the last epoch that this node took part in."""
         return self.state_dir / "epoch"
 
     @property

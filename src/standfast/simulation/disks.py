@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 from standfast.cluster import participant as part
+from standfast.cluster.epoch import Epoch
 from standfast.conf.model import Cluster
 from standfast.simulation.agents import Feed
 from standfast.simulation.chronicle import Step, Stored
@@ -37,7 +38,7 @@ class Disks:
 
         self._replace(machine, daemon, put, told)
 
-    def keep(self, machine: Machine, daemon: Daemon, epoch: int) -> None:
+    def keep(self, machine: Machine, daemon: Daemon, epoch: Epoch) -> None:
         """Put the epoch on a machine's disk."""
 
         def put() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.participant import Participant
 from standfast.conf.model import Cluster
 from standfast.engine.sim import SimPort
@@ -52,7 +53,7 @@ class Machine:
         self.waiting: list[Callable[[], None]] = []  # what happens as soon as it is thawed
         self.disk: Cluster = cluster
         self.disk_full_until = 0
-        self.epoch_seen = 0
+        self.epoch_seen = Epoch()
         self.services: dict[ServiceName, Truth] = {}
         self.runs: dict[ServiceName, Run] = {}
         self.daemon: Daemon | None = None

@@ -99,7 +99,7 @@ def test_epoch_file_with_something_else_in_it_is_named() -> None:
         node = one_node(cluster)
         node.state_dir.mkdir(parents=True)
         (node.state_dir / "epoch").write_text("many\n")
-        assert f"{node.state_dir}/epoch: this is no epoch number" in start_and_fail(node)
+        assert f"{node.state_dir}/epoch: this is no epoch" in start_and_fail(node)
 
 
 def test_folder_that_cannot_be_made_is_named() -> None:

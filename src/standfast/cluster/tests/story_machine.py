@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from standfast.cluster import participant as core
 from standfast.cluster.effect import Effect
 from standfast.cluster.entry import Entry, Hello
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.session import Identity
 from standfast.conf.model import Cluster
 from standfast.fencing.domain import AttemptId
@@ -64,7 +65,7 @@ class Machine:
         self.name = f"node{nodeid}"
         self.cluster_name = disk.name
         self.disk = disk
-        self.epoch_kept = 0
+        self.epoch_kept = Epoch()
         self.clock = Clock(begin_ms=1_000_000 * nodeid)
         self.wall_off_s = 0
         self.boots = 0

@@ -222,7 +222,7 @@ class StoryWorld:
                     self.stored(machine, "config", ok=True)
             case KeepEpoch():
                 if nodeid in self.disks_by_hand:
-                    self.lines.append(f"node {nodeid} writes epoch {effect.epoch}")
+                    self.lines.append(f"node {nodeid} writes epoch {effect.epoch.number}")
                 else:
                     self.stored(machine, "epoch", ok=True)
             case UseConfig():
@@ -322,7 +322,7 @@ class StoryWorld:
             machine.waiting.append(core.ConfigStored(version=version, ok=ok, text=text))
         else:
             keeping = machine.daemon.labour.keeping
-            epoch = state.epoch if keeping is None else keeping
+            epoch = state.present_epoch if keeping is None else keeping
             machine.epoch_kept = epoch if ok else machine.epoch_kept
             machine.waiting.append(core.EpochStored(epoch=epoch, ok=ok, text=text))
 

@@ -4,6 +4,7 @@ from standfast.cluster import log
 from standfast.cluster.apply import apply_decision
 from standfast.cluster.decide import Outlook, decide
 from standfast.cluster.entry import Decision, Entry, Hello, Joiner, Proposal, Resync, Snapshot
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.membership import form
 from standfast.cluster.opening import founding
 from standfast.cluster.session import Identity, Session, forget_state, greeting
@@ -164,6 +165,59 @@ def test_of_two_ends_of_one_view_with_as_many_entries_only_one_goes_on() -> None
 
     assert session.opened
     assert session.synced == (ONE, THREE)
+
+
+def with_epochs(held: dict[NodeId, Epoch], remembered: dict[NodeId, Epoch]) -> Session:
+    """Node 1, after a view has opened in which some hold the state of an epoch, and the others only remember one."""
+    later = view(9, ALL, ALL)
+    hellos = []
+    for n in ALL:
+        session = replace(node(n), me=replace(node(n).me, epoch_seen=remembered.get(n, Epoch())))
+        if n in held:
+            of = state(epoch=held[n].number, begun_view=held[n].view)
+            session = replace(session, state=of, epoch_seen=held[n])
+        hellos.append((n, greeting(entered(session, later)[0])))
+    own = replace(node(ONE), state=state(epoch=held[ONE].number, begun_view=held[ONE].view))
+    return heard(entered(own, later)[0], *hellos)
+
+
+def test_of_two_epochs_with_one_number_the_one_of_the_later_view_goes_on() -> None:
+    session = with_epochs(
+        {ONE: Epoch(number=2, view=3), TWO: Epoch(number=2, view=4)}, {THREE: Epoch(number=1)}
+    )
+
+    assert session.synced == (TWO,)
+    assert session.evicted == "the cluster went on without this node"
+
+
+def test_epoch_is_given_up_where_a_later_one_with_its_number_is_remembered() -> None:
+    later = Epoch(number=2, view=4)
+    session = with_epochs({ONE: Epoch(number=2, view=3)}, {TWO: later, THREE: later})
+
+    assert session.synced == ()
+    assert session.evicted == "what the cluster knew last was lost with the nodes that knew it"
+
+
+def test_epoch_with_the_higher_number_is_given_up_where_one_of_a_later_view_is_remembered() -> None:
+    later = Epoch(number=2, view=8)
+    session = with_epochs({ONE: Epoch(number=3, view=5)}, {TWO: later, THREE: later})
+
+    assert session.synced == ()
+
+
+def test_epoch_of_engines_that_began_anew_with_lower_ids_goes_on() -> None:
+    anew = Epoch(number=3, view=1)
+    session = with_epochs({ONE: Epoch(number=2, view=7), TWO: anew, THREE: anew}, {})
+
+    assert session.synced == (TWO, THREE)
+    assert session.evicted == "the cluster went on without this node"
+
+
+def test_epoch_that_is_remembered_without_its_view_is_judged_by_its_number() -> None:
+    held = {ONE: Epoch(number=2, view=7)}
+
+    assert with_epochs(held, {TWO: Epoch(number=2)}).synced == (ONE,)
+    assert with_epochs(held, {TWO: Epoch(number=3)}).synced == ()
 
 
 def founder_beside(*others: tuple[NodeId, Hello]) -> Session:

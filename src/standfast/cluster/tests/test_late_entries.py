@@ -27,6 +27,7 @@ from standfast.cluster.entry import (
     Request,
     Vacant,
 )
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.state import ClusterState, ConfigRequest, MemberStatus
 from standfast.cluster.tests.cluster_story import ClusterStory
 from standfast.cluster.tests.story_configs import plain_node
@@ -142,8 +143,8 @@ def test_daemon_that_came_back_with_another_life_is_not_declared_a_victim() -> N
         Gone(service=WEB, generation=0),
         Gone(service=ServiceName("ftp"), generation=0),
         ConfigWritten(version=1, ok=True),
-        EpochKept(epoch=1),
-        EpochKept(epoch=0),
+        EpochKept(epoch=Epoch(number=1, view=1)),
+        EpochKept(epoch=Epoch(number=1, view=2)),
         Vacant(),
     ],
     ids=lambda f: type(f).__name__,

@@ -1,9 +1,23 @@
 """A participant's answers to events that come at odd moments: before a view, after the end, for what is not under way."""
 
+import pytest
+from msgspec.structs import replace
+
 from standfast.cluster import participant as core
 from standfast.cluster import session as log
-from standfast.cluster.effect import Send, TakeInventory
-from standfast.cluster.entry import Barrier, Decision, Entry, Hello, Open, Resync, Snapshot
+from standfast.cluster.effect import KeepEpoch, Send, TakeInventory
+from standfast.cluster.entry import (
+    Barrier,
+    Decision,
+    Entry,
+    EpochKept,
+    Hello,
+    Observation,
+    Open,
+    Resync,
+    Snapshot,
+)
+from standfast.cluster.epoch import Epoch
 from standfast.cluster.labour import Labour, check_failed, take_stock, work_ended
 from standfast.cluster.participant import Participant, create, next_wake_ms, step
 from standfast.cluster.reconcile import Permission, reconcile
@@ -24,6 +38,7 @@ CLUSTER = with_services(
 ME = Identity(
     cluster="story", nodeid=ONE, name="node1", incarnation=Incarnation("life-1-1"), boot_id=BootId("boot-1-1")
 )
+MAY = Permission(begun=True, may_act=True, must_stop="", evicted=False)
 VIEW = View(view_id=4, members=(ONE, TWO), joined=(ONE, TWO), left=(), hosts=(ONE, TWO))
 
 
@@ -60,7 +75,7 @@ def hello_of(nodeid: NodeId, *, cluster: str = "story", view_id: int = 4) -> Hel
         boot_id=BootId(f"boot-{nodeid}-1"),
         protocol=greeting.protocol,
         protocol_min=greeting.protocol_min,
-        epoch_seen=0,
+        epoch_seen=Epoch(),
         config_version=1,
         votes=1,
         votes_total=3,
@@ -110,9 +125,32 @@ def test_node_that_the_state_does_not_count_as_a_member_in_this_life_does_nothin
     me = Identity(
         cluster="story", nodeid=ONE, name="node1", incarnation=Incarnation("other"), boot_id=BootId("b")
     )
-    may = Permission(begun=True, may_act=True, must_stop="", evicted=False)
-    wanted = reconcile(state, me, node.labour, may)
+    wanted = reconcile(state, me, node.labour, MAY)
     assert (wanted.tasks, wanted.entries) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "kept", [Epoch(), Epoch(number=1), Epoch(number=9, view=2), Epoch(number=1, view=99)]
+)
+def test_node_whose_disk_has_another_epoch_writes_that_of_the_state_and_does_not_say_that_it_is_kept(
+    kept: Epoch,
+) -> None:
+    node = synced()
+    state = node.session.state
+    assert state is not None
+    wanted = reconcile(replace(state, kept=()), node.session.me, replace(node.labour, epoch_kept=kept), MAY)
+    assert wanted.tasks == (KeepEpoch(epoch=Epoch(number=state.epoch, view=state.begun_view)),)
+    assert wanted.entries == ()
+
+
+def test_node_whose_disk_has_the_epoch_of_the_state_says_that_it_is_kept() -> None:
+    node = synced()
+    state = node.session.state
+    assert state is not None
+    wanted = reconcile(replace(state, kept=()), node.session.me, node.labour, MAY)
+    kept = EpochKept(epoch=Epoch(number=1, view=state.begun_view))
+    assert wanted.tasks == ()
+    assert wanted.entries == (Observation(incarnation=node.session.me.incarnation, fact=kept),)
 
 
 def test_node_that_has_to_stop_everything_looks_once_what_runs() -> None:

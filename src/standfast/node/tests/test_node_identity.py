@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from standfast.cluster.epoch import Epoch
 from standfast.conf.load import load
 from standfast.conf.model import Cluster
 from standfast.errors import ConfError
@@ -50,19 +51,25 @@ def test_machine_that_is_not_in_the_file_is_told_which_names_are() -> None:
 
 
 def test_epoch_that_was_written_is_read_again(tmp_path: Path) -> None:
-    write_epoch(tmp_path / "epoch", 41)
-    write_epoch(tmp_path / "epoch", 42)
-    assert (read_epoch(tmp_path / "epoch"), [p.name for p in tmp_path.iterdir()]) == (42, ["epoch"])
+    write_epoch(tmp_path / "epoch", Epoch(number=41, view=9))
+    write_epoch(tmp_path / "epoch", Epoch(number=42, view=2**63))
+    remembered = read_epoch(tmp_path / "epoch")
+    assert (remembered, [p.name for p in tmp_path.iterdir()]) == (Epoch(number=42, view=2**63), ["epoch"])
+
+
+def test_epoch_that_was_written_without_its_view_is_read(tmp_path: Path) -> None:
+    (tmp_path / "epoch").write_text("41\n")
+    assert read_epoch(tmp_path / "epoch") == Epoch(number=41, view=0)
 
 
 def test_node_without_a_file_remembers_no_epoch(tmp_path: Path) -> None:
-    assert read_epoch(tmp_path / "epoch") == 0
+    assert read_epoch(tmp_path / "epoch") == Epoch()
 
 
-@pytest.mark.parametrize("text", ["", "many", "-1", "9" * 30, "\0"])
-def test_epoch_that_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "many", "-1", "9" * 30, "\0", "4 many", "4 -1", "4 5 6"])
+def test_file_that_holds_no_epoch_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "epoch").write_text(text)
-    with pytest.raises(ConfError, match="this is no epoch number"):
+    with pytest.raises(ConfError, match="this is no epoch, which is its number and the view"):
         read_epoch(tmp_path / "epoch")
 
 
