@@ -270,7 +270,8 @@ def _perhaps_started(record: ServiceRecord, lost: NodeId) -> ServiceRecord:
     """Count in what the lost node may have done after the last entry that we share.
 
     It may have read a decision that never came here, and in two-node mode it decides itself. What a remaining node has
-    started it can only start after fencing that node; anything else it may have started.
+    started it can only start after fencing that node, or after that node gave it away in an epoch that a majority
+    remembers (state.is_kept), so that this older state would not count; anything else it may have started.
     """
     safe = record.owner is not None and record.state in (ServiceState.STARTED, ServiceState.STARTING)
     return record if safe else held(record, lost)
