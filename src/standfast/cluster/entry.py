@@ -40,6 +40,7 @@ class Hello(Struct, frozen=True, tag=True, kw_only=True):
     votes: int
     votes_total: int  # of all configured nodes
     arbiter: bool  # parts without the majority may be quorate
+    two_node: bool
     lineage: Lineage | None = None
     restarting: bool = False  # it was evicted and stops everything; it will come back as a new incarnation
 

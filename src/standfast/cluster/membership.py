@@ -121,7 +121,29 @@ def lose(state: ClusterState, member: Member, reason: str) -> ClusterState:
         boot_id=member.boot_id,
     )
     state = replace(_without_member(state, member.nodeid), fence=domain)
-    return replace(state, services=tuple(_perhaps_started(s, member.nodeid) for s in state.services))
+    state = replace(state, services=tuple(_perhaps_started(s, member.nodeid) for s in state.services))
+    return _perhaps_given_away(state) if _has_arbiter_of_many(state) else state
+
+
+def _perhaps_given_away(state: ClusterState) -> ClusterState:
+    """Count in what lost owners may have given to other nodes that are lost.
+
+    With an arbiter a part without the majority may have been quorate meanwhile, of which this state knows nothing.
+    """
+
+    def counted_in(record: ServiceRecord) -> ServiceRecord:
+        if record.owner is not None and state.member(record.owner) is None:
+            for victim in state.fence.victims:
+                record = held(record, victim.nodeid)
+        return record
+
+    return replace(state, services=tuple(counted_in(record) for record in state.services))
+
+
+def _has_arbiter_of_many(state: ClusterState) -> bool:
+    """Whether parts of several nodes may be quorate without the majority; of two nodes each part is one."""
+    table = state.ballot.table
+    return table.arbiter and len(table.votes) > 2
 
 
 def declare_victim(state: ClusterState, decision: DeclareVictim) -> ClusterState:

@@ -170,12 +170,16 @@ def _is_latest(lineage: Lineage, heard: list[Hello]) -> bool:
 
     A later epoch was kept by a majority before anything was started in it, and a majority and a half share a node. How many
     votes there are is for those to say that have the state: others may have the file of another cluster. A node that
-    remembers nothing (a new or diskless one) vouches for nothing. In two-node mode the half with the state was not fenced,
-    so the other half can have started nothing.
+    remembers nothing (a new or diskless one) vouches for nothing. With an arbiter no votes tell: whoever has the state was
+    not fenced, so others can have started nothing of it, unless somebody who is here remembers that they went on.
     """
     holders = [h for h in heard if h.lineage == lineage]
     if any(h.arbiter for h in holders):
-        return True
+        return any(h.two_node for h in holders) or not any(
+            h.epoch_seen.number and not remembers_nothing_later(h.epoch_seen, lineage.epoch)
+            for h in heard
+            if h not in holders
+        )
     vouching = [h for h in heard if h in holders or remembers_nothing_later(h.epoch_seen, lineage.epoch)]
     # Operators may have lowered the votes that the holders count. Whoever remembers a later epoch shows that more counted
     # since: then it is half of the most that anybody knows of.

@@ -132,6 +132,7 @@ def greeting(session: Session) -> Hello:
         votes=dict(ballot_of(session).table.votes).get(me.nodeid, 0),
         votes_total=electorate(ballot_of(session)),
         arbiter=has_arbiter(session.config),
+        two_node=session.config.two_node,
         lineage=lineage,
         restarting=bool(session.evicted),
     )

@@ -53,6 +53,17 @@ def without_two(state: ClusterState) -> ClusterState:
     return begin_epoch(state, begin, ALL[0], 2)
 
 
+def with_arbiter(state: ClusterState) -> ClusterState:
+    """The same, where a quorum device decides between the parts."""
+    return replace(state, ballot=replace(state.ballot, table=replace(state.ballot.table, arbiter=True)))
+
+
+def without_two_and_three(state: ClusterState) -> ClusterState:
+    """Node 3 is lost, then node 2."""
+    state = begin_epoch(state, BeginEpoch(synced=ALL[:2], hosts=ALL[:2], because="view 2"), ALL[0], 2)
+    return begin_epoch(state, BeginEpoch(synced=ALL[:1], hosts=ALL[:1], because="view 3"), ALL[0], 3)
+
+
 def web(state: ClusterState) -> ServiceRecord:
     return state.services[0]
 
@@ -79,3 +90,19 @@ def test_daemon_that_returns_with_the_service_owns_it() -> None:
     inventory = Inventory(incarnation=Incarnation("life-4"), running=(WEB,))
     state = take_inventory(admit(state, joiner, 0), TWO, inventory)
     assert (web(state).state, web(state).owner) == (ServiceState.STARTED, TWO)
+
+
+def test_owner_that_was_lost_after_another_node_has_not_given_its_service_to_that_one() -> None:
+    state = without_two_and_three(running(state=ServiceState.STARTED, owner=TWO))
+    assert ALL[2] not in web(state).may_run_on
+
+
+def test_with_an_arbiter_a_lost_owner_may_have_given_its_service_to_a_node_lost_before_it() -> None:
+    state = without_two_and_three(with_arbiter(running(state=ServiceState.STARTED, owner=TWO)))
+    assert ALL[2] in web(state).may_run_on
+
+
+def test_with_an_arbiter_it_may_have_given_it_to_one_that_is_lost_with_it() -> None:
+    state = with_arbiter(running(state=ServiceState.STARTED, owner=TWO))
+    state = begin_epoch(state, BeginEpoch(synced=ALL[:1], hosts=ALL[:1], because="view 2"), ALL[0], 2)
+    assert {TWO, ALL[2]} <= set(web(state).may_run_on)

@@ -80,6 +80,7 @@ def hello_of(nodeid: NodeId, *, cluster: str = "story", view_id: int = 4) -> Hel
         votes=1,
         votes_total=3,
         arbiter=False,
+        two_node=False,
     )
 
 
