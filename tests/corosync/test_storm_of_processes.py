@@ -6,11 +6,14 @@ from tests.corosync.coro_lab import coro_town, need_corosync
 from tests.corosync.coro_town import Town, eventually, now_ms
 
 from standfast.lab.calls import DaemonAction
+from standfast.lab.plan import corosync_daemon_command
 
 pytestmark = pytest.mark.lab
 
 COROSYNC = "/corosync -f"
 DAEMON = "standfast.node.daemon"
+DAEMON_THERE = f"{' '.join(corosync_daemon_command())} </dev/null >/proc/1/fd/1 2>&1"
+AHEAD_S = 1_000_000
 
 
 def test_owner_whose_corosync_is_killed_stops_and_is_fenced(pair: Town) -> None:
@@ -65,6 +68,21 @@ def test_daemon_that_is_started_again_joins_at_once_however_long_the_token_is() 
         town.logs(f"member.away subject={owner}")
         town.lab.operate_daemon(owner, DaemonAction.START)
         assert town.audit(explained=(f"member.away subject={owner}", "lab: the daemon, process")) == owner
+
+
+def test_clock_of_one_node_that_is_days_ahead_of_the_others_changes_nothing(pair: Town) -> None:
+    pair.owner()
+    pair.lab.operate_daemon("vapp2", DaemonAction.KILL)
+    pair.logs("member.away subject=vapp2")
+    pair.shell("vapp2", f"setsid unshare --time --monotonic {AHEAD_S} --boottime {AHEAD_S} {DAEMON_THERE} &")
+    pair.audit(explained=("member.away subject=vapp2", "lab: the daemon, process"))
+    clocks = pair.shell("vapp2", f"readlink /proc/1/ns/time /proc/{pair.pid_of(DAEMON, 'vapp2')}/ns/time")
+    assert len(set(clocks.split())) == 2
+    pair.begin().lab.kill("vapp1")  # vapp2 is the coordinator now
+    pair.answers("vapp2")
+    assert pair.audit(explained=lost("vapp1")) == "vapp2"
+    pair.begin().lab.kill("vapp2")  # and vapp1, which has been it again, goes on alone
+    assert pair.audit(explained=lost("vapp2")) == "vapp1"
 
 
 def test_node_whose_daemon_hangs_is_fenced(trio: Town) -> None:
