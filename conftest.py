@@ -19,11 +19,13 @@ def must_run_all() -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that start daemons together: one after the other, however many processes run the suite.
 
-    Those on corosync are a row of their own, as long as the other; they wait for its token most of the time.
+    Those on corosync are two rows of their own, as long as the other; they wait for its token most of the time.
     """
     for item in items:
         if item.get_closest_marker("lab"):
             row = "corosync" if "corosync" in item.nodeid else "lab"
+            if row == "corosync" and ("storm" in item.nodeid or "contract" in item.nodeid):
+                row = "storms"
             item.add_marker(pytest.mark.xdist_group(row))
 
 
