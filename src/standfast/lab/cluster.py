@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -155,6 +156,7 @@ class Lab:
         self.place = Place(directory=directory.absolute())
         self._ownership = ownership
         self._connection: socket.socket | None = None
+        self._calling = threading.Lock()  # an answer belongs to the call before it
 
     @classmethod
     def up(cls, wanted: Wanted, progress: Callable[[str], None] = lambda _text: None) -> Self:
@@ -270,7 +272,14 @@ class Lab:
         starting.remove_leftovers(self.place)
 
     def call(self, call: calls.Call, descriptors: Sequence[int] = ()) -> calls.Answer:
-        """Have the supervisor carry out a call; raises StandfastError with its words when it refuses."""
+        """Have the supervisor carry out a call; raises StandfastError with its words when it refuses.
+
+        Threads take turns.
+        """
+        with self._calling:
+            return self._call(call, descriptors)
+
+    def _call(self, call: calls.Call, descriptors: Sequence[int]) -> calls.Answer:
         if self._connection is None:
             if not starting.is_running(self.place):
                 raise self.not_running()
