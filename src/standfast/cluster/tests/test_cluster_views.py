@@ -1,3 +1,4 @@
+import pytest
 from msgspec.structs import replace
 
 from standfast.cluster import log
@@ -9,6 +10,7 @@ from standfast.cluster.membership import form
 from standfast.cluster.opening import founding
 from standfast.cluster.session import Identity, Session, forget_state, greeting
 from standfast.cluster.state import ClusterState, Member, MemberStatus
+from standfast.conf.messaging import Messaging, QuorumDevice
 from standfast.conf.model import Cluster, ClusterNode
 from standfast.fencing.domain import BeginFencing, add_victim
 from standfast.membership.quorum import Ballot
@@ -167,17 +169,20 @@ def test_of_two_ends_of_one_view_with_as_many_entries_only_one_goes_on() -> None
     assert session.synced == (ONE, THREE)
 
 
-def with_epochs(held: dict[NodeId, Epoch], remembered: dict[NodeId, Epoch]) -> Session:
+def with_epochs(
+    held: dict[NodeId, Epoch], remembered: dict[NodeId, Epoch], cluster: Cluster = CLUSTER
+) -> Session:
     """Node 1, after a view has opened in which some hold the state of an epoch, and the others only remember one."""
     later = view(9, ALL, ALL)
     hellos = []
     for n in ALL:
-        session = replace(node(n), me=replace(node(n).me, epoch_seen=remembered.get(n, Epoch())))
+        me = replace(node(n).me, epoch_seen=remembered.get(n, Epoch()))
+        session = replace(node(n), me=me, config=cluster)
         if n in held:
             of = state(epoch=held[n].number, begun_view=held[n].view)
             session = replace(session, state=of, epoch_seen=held[n])
         hellos.append((n, greeting(entered(session, later)[0])))
-    own = replace(node(ONE), state=state(epoch=held[ONE].number, begun_view=held[ONE].view))
+    own = replace(node(ONE), config=cluster, state=state(epoch=held[ONE].number, begun_view=held[ONE].view))
     return heard(entered(own, later)[0], *hellos)
 
 
@@ -218,6 +223,26 @@ def test_epoch_that_is_remembered_without_its_view_is_judged_by_its_number() -> 
 
     assert with_epochs(held, {TWO: Epoch(number=2)}).synced == (ONE,)
     assert with_epochs(held, {TWO: Epoch(number=3)}).synced == ()
+
+
+@pytest.mark.parametrize("remembered", [Epoch(number=2, view=4), Epoch(number=3, view=3)])
+def test_with_an_arbiter_an_epoch_is_given_up_where_a_later_one_is_remembered(remembered: Epoch) -> None:
+    held = {ONE: Epoch(number=2, view=3)}
+
+    assert with_epochs(held, {TWO: remembered}, with_arbiter(CLUSTER)).synced == ()
+    assert with_epochs(held, {TWO: Epoch(number=2, view=3)}, with_arbiter(CLUSTER)).synced == (ONE,)
+
+
+def test_with_an_arbiter_one_of_three_goes_on_where_nobody_else_remembers_anything() -> None:
+    held = {ONE: Epoch(number=2, view=3)}
+
+    assert with_epochs(held, {}, with_arbiter(CLUSTER)).synced == (ONE,)
+    assert with_epochs(held, {}).synced == ()
+
+
+def with_arbiter(cluster: Cluster) -> Cluster:
+    """The same cluster, with a quorum device."""
+    return replace(cluster, messaging=Messaging(device=QuorumDevice(host="qnetd")))
 
 
 def founder_beside(*others: tuple[NodeId, Hello]) -> Session:

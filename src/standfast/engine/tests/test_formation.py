@@ -6,6 +6,7 @@ import pytest
 from tests.contract.engines.promises import broken_promises
 
 from standfast.engine.formation import BEATS_MISSED_MAX
+from standfast.engine.group_frames import Expel, Part, encode
 from standfast.engine.outbox import PART_BYTES
 from standfast.engine.tests.process_group import Member, ProcessGroup
 from standfast.membership.view import Departure, DepartureReason, View
@@ -58,6 +59,37 @@ def test_a_daemon_that_hangs_is_left_out_and_learns_it_before_anything_else(seed
     assert (view.members, view.joined) == ((1, 2, 3), (1, 2))
     assert (heard(one), heard(two), heard(three)) == ([b"meanwhile"], [b"meanwhile"], [])
     assert broken_promises(m.witness for m in group.everyone) == []
+
+
+def test_what_comes_after_the_group_has_changed_is_not_of_the_old_view_and_is_said_again() -> None:
+    group, (one, two) = together(1, ONE, TWO)
+    old = last_view(one)
+    one.send(b"on its way")
+    assert one.unordered
+    group.divide([{ONE}, {TWO}])
+    while one.unread:
+        one.read(0)
+    assert last_view(one) is old
+    group.order(one)
+    one.read(0)
+    assert heard(one) == []
+    group.settle()
+    assert last_view(one).members == (ONE,)
+    assert (heard(one), heard(two)) == ([b"on its way"], [])
+
+
+def test_a_daemon_that_was_left_out_is_not_given_what_the_others_say_in_the_old_view() -> None:
+    group, (one, two, three) = together(1, ONE, TWO, THREE)
+    one.unordered.append(encode(Expel(THREE)))
+    group.order(one)
+    one.unordered.append(encode(Part(last_view(one).view_id, 1, 0, 1, b"meanwhile")))
+    one.formation.outbox.put(b"meanwhile")
+    next(one.formation.outbox.parts(last_view(one).view_id))
+    group.order(one)
+    for _ in range(2):
+        for member in (one, two, three):
+            member.read(0)
+    assert (heard(one), heard(two), heard(three)) == ([b"meanwhile"], [b"meanwhile"], [])
 
 
 @pytest.mark.parametrize("seed", range(5))
