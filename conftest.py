@@ -1,6 +1,7 @@
 """How the test suite runs: on loaded machines, side by side, without silent gaps where that is asked for."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,10 @@ from hypothesis import settings
 if os.environ.get("CI") != "true":  # hypothesis has a profile of its own for CI
     settings.register_profile("standfast", deadline=None)
     settings.load_profile("standfast")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever started us in the background had ^C ignored, and every program that a test interrupts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def must_run_all() -> bool:
